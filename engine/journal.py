@@ -1,0 +1,92 @@
+"""The append-only record of a run: one SQLite file, written by the worker, read by anyone at the same time.
+
+Every decision is a function of the journal, so a run resumes by reading it. Entries are never changed or removed.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS entries_kind ON entries (kind, seq);
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the journal; `at` is seconds since the epoch."""
+
+    seq: int
+    at: float
+    kind: str
+    body: dict[str, Any]
+
+
+class Journal:
+    """Append and read entries. Safe for several processes and threads: each call uses its own short connection.
+
+    Parameters
+    ----------
+    path : Path
+        The SQLite file; created on the first append.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, kind: str, body: dict[str, Any]) -> Entry:
+        """Add an entry and return it; it is on disk when this returns."""
+        at = time.time()
+        with closing(self._connect()) as connection, connection:
+            cursor = connection.execute(
+                "INSERT INTO entries (at, kind, body) VALUES (?, ?, ?)", (at, kind, json.dumps(body, allow_nan=False))
+            )
+            seq = cursor.lastrowid or 0
+        return Entry(seq, at, kind, body)
+
+    def read(self, *kinds: str, after: int = 0) -> Iterator[Entry]:
+        """Yield entries of these kinds (all without one) with a sequence number above `after`, oldest first."""
+        if not self.path.exists():
+            return
+        where = f" AND kind IN ({','.join('?' * len(kinds))})" if kinds else ""
+        with closing(self._connect()) as connection:
+            rows = connection.execute(
+                f"SELECT seq, at, kind, body FROM entries WHERE seq > ?{where} ORDER BY seq",  # noqa: S608
+                (after, *kinds),
+            ).fetchall()
+        for seq, at, kind, body in rows:
+            yield Entry(seq, at, kind, json.loads(body))
+
+    def last(self, *kinds: str) -> Entry | None:
+        """Return the newest entry of these kinds, or None."""
+        if not self.path.exists():
+            return None
+        where = f" WHERE kind IN ({','.join('?' * len(kinds))})" if kinds else ""
+        with closing(self._connect()) as connection:
+            row = connection.execute(
+                f"SELECT seq, at, kind, body FROM entries{where} ORDER BY seq DESC LIMIT 1",  # noqa: S608
+                kinds,
+            ).fetchone()
+        return Entry(row[0], row[1], row[2], json.loads(row[3])) if row else None
+
+    def _connect(self) -> sqlite3.Connection:
+        fresh = not self.path.exists()
+        connection = sqlite3.connect(self.path, timeout=10.0)
+        if fresh:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(_SCHEMA)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
