@@ -1,0 +1,120 @@
+"""Comparing scores that were measured on the same folds, and saying how sure one can be of them.
+
+Folds share training rows, so the plain t test is far too sure of itself; the corrected resampled t statistic (Nadeau and Bengio,
+"Inference for the generalization error", Machine Learning 52, 2003) widens the variance by the share of rows that are tested.
+Nothing is evaluated here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from .task import Metric
+
+Interval = tuple[float, float]
+
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A new solution against an old one, paired by fold. All numbers are finite.
+
+    Attributes
+    ----------
+    mean_gain : float
+        Mean gain over the folds in the metric's units; positive: the new one is better, whatever the metric's direction.
+    standard_error : float
+        Corrected standard error of `mean_gain`. With a single fold the noise is unknown and counted as large as the gain.
+    t : float
+        Corrected resampled t statistic, `n − 1` degrees of freedom.
+    p_value : float
+        Two-sided.
+    interval : (float, float)
+        95 % confidence interval of `mean_gain`.
+    n : int
+        Folds compared.
+    """
+
+    mean_gain: float
+    standard_error: float
+    t: float
+    p_value: float
+    interval: Interval
+    n: int
+
+
+def corrected_standard_error(values: np.ndarray, test_train_ratio: float) -> float:
+    """Standard error of the mean of `values (k,)`, k ≥ 2, with the variance times `1/k + n_test/n_train`."""
+    return float(np.sqrt(np.var(values, ddof=1) * (1.0 / len(values) + test_train_ratio)))
+
+
+def paired_comparison(
+    new_scores: Sequence[float], old_scores: Sequence[float], metric: Metric, test_train_ratio: float
+) -> Comparison:
+    """Compare two solutions scored on the same folds in the same order.
+
+    Parameters
+    ----------
+    new_scores, old_scores : sequence of float (k,)
+        One score per fold, in the metric's own direction.
+    test_train_ratio : float
+        Validation rows per training row, `1 / (k − 1)` for k-fold cross-validation.
+
+    Raises
+    ------
+    ValueError
+        The lengths differ, a score is not finite (a failed evaluation has no scores to compare), or the ratio is negative.
+    """
+    new, old = _checked(new_scores), _checked(old_scores)
+    if len(new) != len(old):
+        raise ValueError(f"expected one score per fold from both, got {len(new)} and {len(old)}")
+    if test_train_ratio < 0:
+        raise ValueError(f"expected a ratio of validation to training rows of at least 0, got {test_train_ratio}")
+    gains = new - old if metric.greater_is_better else old - new
+    n = len(gains)
+    if n == 0:
+        return Comparison(0.0, 0.0, 0.0, 1.0, (0.0, 0.0), 0)
+    gain = float(gains.mean())
+    if n == 1:
+        return Comparison(gain, abs(gain), 0.0, 1.0, (min(0.0, 2 * gain), max(0.0, 2 * gain)), 1)
+    # Differences below the rounding of the scores themselves are no evidence: they bound the error from below.
+    rounding = float(np.finfo(np.float64).eps * max(np.abs(new).max(), np.abs(old).max(), np.finfo(np.float64).tiny))
+    error = max(corrected_standard_error(gains, test_train_ratio), rounding)
+    t = gain / error
+    reach = float(stdtrit(n - 1, 0.5 + _CONFIDENCE / 2)) * error
+    return Comparison(gain, error, t, float(2.0 * stdtr(n - 1, -abs(t))), (gain - reach, gain + reach), n)
+
+
+def accept(comparison: Comparison, minimum_standard_errors: float = 1.0) -> bool:
+    """Whether the new one is better by more than the noise of the paired folds."""
+    return comparison.mean_gain > max(0.0, minimum_standard_errors * comparison.standard_error)
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Adjust p values for their number (Holm, Scandinavian Journal of Statistics 6, 1979); same order, at most 1."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return tuple(float(value) for value in adjusted)
+
+
+def interval_of_mean(fold_scores: Sequence[float], test_train_ratio: float) -> Interval | None:
+    """95 % interval of a cross-validation score, with the same correction; None with fewer than two folds."""
+    scores = _checked(fold_scores)
+    if len(scores) < 2:
+        return None
+    reach = float(stdtrit(len(scores) - 1, 0.5 + _CONFIDENCE / 2)) * corrected_standard_error(scores, test_train_ratio)
+    return float(scores.mean()) - reach, float(scores.mean()) + reach
+
+
+def _checked(scores: Sequence[float]) -> np.ndarray:
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise ValueError(f"expected finite scores, one per fold, got {scores!r:.200}")
+    return values
