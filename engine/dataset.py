@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from .columns import VALUE_ROLES, ColumnSpec, infer_column
+from .errors import InvalidInput
+from .issue import Issue
+from .reading import RawTable, read_table
 from .roles import Role
 from .table import Table
+from .target import clean_target, find_column
+from .task import TaskKind
 
-
-@dataclass(frozen=True)
-class Issue:
-    """Something a reader of the data should know: stable code, column if any, how many rows, and what was done about it."""
-
-    code: str
-    column: str | None
-    count: int
-    message: str
+__all__ = ["Dataset", "Issue", "content_fingerprint", "dataset_of", "open_dataset"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Dataset:
         Row numbers of the file, counted from 0 before any row was dropped.
     fingerprint : str
         Content hash of values, column names, roles and target: 16 hexadecimal digits.
+    specs : tuple of ColumnSpec
+        How each column of `frame` was read from text, so that a later file is read the same way.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Dataset:
     row_ids: np.ndarray
     fingerprint: str
     issues: tuple[Issue, ...]
+    specs: tuple[ColumnSpec, ...] = field(default=())
 
     @property
     def n_rows(self) -> int:
@@ -63,3 +68,142 @@ class Dataset:
     def table(self) -> Table:
         """All columns that may be features, ids and constants included, with what their values are as roles."""
         return Table(self.frame, self.feature_roles)
+
+
+def open_dataset(
+    path: str | Path,
+    target: str,
+    task: Literal["auto"] | TaskKind = "auto",
+    time_column: str | None = None,
+    group_column: str | None = None,
+    id_columns: Sequence[str] = (),
+    roles: Mapping[str, Role] | None = None,
+    name: str | None = None,
+) -> tuple[Dataset, TaskKind, str]:
+    """Read a file and understand it.
+
+    Returns
+    -------
+    (dataset, task, reason)
+        `reason` says in words why it is this task.
+
+    Raises
+    ------
+    InvalidInput
+        The file is no usable table, a named column is not in it, or the target cannot be learnt.
+    """
+    path = Path(path)
+    raw = read_table(path)
+    return dataset_of(raw, target, task, time_column, group_column, id_columns, roles, name or path.name.split(".")[0])
+
+
+def dataset_of(
+    raw: RawTable,
+    target: str,
+    task: Literal["auto"] | TaskKind = "auto",
+    time_column: str | None = None,
+    group_column: str | None = None,
+    id_columns: Sequence[str] = (),
+    roles: Mapping[str, Role] | None = None,
+    name: str = "data",
+) -> tuple[Dataset, TaskKind, str]:
+    """Understand a table that was read already; as `open_dataset`."""
+    target = find_column(raw.frame, target, "target")
+    asked = _asked_roles(raw.frame, target, time_column, group_column, id_columns, roles or {})
+    cleaned = clean_target(raw.frame[target], task)
+    if len(cleaned.y) < 2:
+        raise InvalidInput(f"expected at least two rows with a known {target!r}, got {len(cleaned.y)}; check the file")
+    keep, row_ids = cleaned.keep, np.flatnonzero(cleaned.keep)
+    source = raw.frame if keep.all() else raw.frame.loc[keep]
+    values: dict[str, pd.Series] = {}
+    specs: list[ColumnSpec] = []
+    issues: list[Issue] = [*raw.issues, *cleaned.issues]
+    steering: dict[str, Role] = {}
+    for column in raw.frame.columns:
+        if column == target:
+            continue
+        role = asked.get(column)
+        if role in (Role.GROUP, Role.TIME):
+            steering[column] = role
+            role = None
+        typed = infer_column(source[column], column, role)
+        values[column] = typed.values
+        specs.append(typed.spec)
+        issues.extend(typed.issues)
+    frame = pd.DataFrame(values)
+    feature_roles = {spec.name: spec.role for spec in specs}
+    all_roles = {**feature_roles, **steering}
+    fingerprint = content_fingerprint(frame, all_roles, target, cleaned.y, cleaned.classes, row_ids)
+    dataset = Dataset(
+        name=name,
+        target=target,
+        frame=frame,
+        roles=all_roles,
+        feature_roles=feature_roles,
+        y=cleaned.y,
+        classes=cleaned.classes,
+        row_ids=row_ids,
+        fingerprint=fingerprint,
+        issues=tuple(issues),
+        specs=tuple(specs),
+    )
+    return dataset, cleaned.kind, cleaned.reason
+
+
+def content_fingerprint(
+    frame: pd.DataFrame,
+    roles: Mapping[str, Role],
+    target: str,
+    y: np.ndarray,
+    classes: tuple[str, ...],
+    row_ids: np.ndarray,
+) -> str:
+    """Hash what the dataset says, not where it lies: 16 hexadecimal digits."""
+    digest = hashlib.sha256(repr((target, classes, y.dtype.str, len(y))).encode())
+    digest.update(np.ascontiguousarray(y).tobytes())
+    digest.update(np.ascontiguousarray(row_ids).tobytes())
+    for name in frame.columns:
+        digest.update(repr((name, roles[name].value)).encode())
+        digest.update(_column_bytes(frame[name]))
+    return digest.hexdigest()[:16]
+
+
+def _column_bytes(column: pd.Series) -> bytes:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        levels = "\x00".join(f"{len(level)}:{level}" for level in column.cat.categories)
+        return levels.encode(errors="surrogatepass") + column.cat.codes.to_numpy(dtype=np.int32).tobytes()
+    if pd.api.types.is_datetime64_dtype(column.dtype):
+        return column.to_numpy().view(np.int64).tobytes()
+    if pd.api.types.is_float_dtype(column.dtype):
+        # Adding zero turns −0.0 into 0.0; missing values get one bit pattern.
+        values = column.to_numpy(dtype=np.float64) + 0.0
+        return np.where(np.isnan(values), np.nan, values).tobytes()
+    hashes: np.ndarray = pd.util.hash_pandas_object(column, index=False).to_numpy()
+    return hashes.tobytes()
+
+
+def _asked_roles(
+    frame: pd.DataFrame,
+    target: str,
+    time_column: str | None,
+    group_column: str | None,
+    id_columns: Sequence[str],
+    roles: Mapping[str, Role],
+) -> dict[str, Role]:
+    asked: dict[str, Role] = {}
+    for column, role in roles.items():
+        found = find_column(frame, column, "column of a role")
+        if role not in VALUE_ROLES | {Role.GROUP, Role.TIME}:
+            raise InvalidInput(f"expected a role for a column beside the target, got {role.value} for {found!r}")
+        asked[found] = role
+    for column in id_columns:
+        asked[find_column(frame, column, "id column")] = Role.ID
+    if group_column is not None:
+        asked[find_column(frame, group_column, "group column")] = Role.GROUP
+    if time_column is not None:
+        asked[find_column(frame, time_column, "time column")] = Role.TIME
+    if target in asked:
+        raise InvalidInput(
+            f"expected {target!r} as the target only, it was also named as {asked[target].value}; choose one"
+        )
+    return asked

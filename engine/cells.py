@@ -1,0 +1,132 @@
+"""The cells of one raw column, whatever type it came in: as numbers, dates or distinct trimmed texts. No roles here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .dates import naive
+
+MISSING_TEXTS = ("", "?")
+"""Trimmed cells that are missing in every column, beside the nulls of the reader."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One raw column.
+
+    Attributes
+    ----------
+    numbers : ndarray (n_rows,) float64 or None
+        Set when every cell is a number or missing (NaN).
+    integers : ndarray (n_rows,) int64 or None
+        Set when there are only whole numbers and nothing is missing; exact beyond 2**53.
+    dates : Series (n_rows,) datetime64 or None
+        Set when the column came as dates.
+    text : pyarrow string array or None
+        The trimmed cells when the column came as text.
+    mixed : int
+        Rows whose type is not the column's most common one; 0 where the format has one type per column.
+    """
+
+    numbers: np.ndarray | None = None
+    integers: np.ndarray | None = None
+    dates: pd.Series | None = None
+    text: pa.Array | None = None
+    mixed: int = 0
+
+    @cached_property
+    def distinct(self) -> tuple[pd.Series, np.ndarray]:
+        """Distinct texts (n_distinct,) and each row's position among them (n_rows,), −1 where missing."""
+        text = self.text if self.text is not None else self._as_text()
+        encoded = text.dictionary_encode()
+        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        # 1.0 and 1 are the same category, whether the file or a data frame in memory wrote it.
+        words = pc.replace_substring_regex(encoded.dictionary, pattern=r"^([+-]?\d+)\.0+$", replacement=r"\1")
+        merged = words.dictionary_encode()
+        if len(merged.dictionary) < len(words):
+            codes = np.append(merged.indices.to_numpy(), -1)[codes]
+        return pd.Series(merged.dictionary.to_pylist(), dtype="str"), codes
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Rows of each distinct text (n_distinct,)."""
+        texts, codes = self.distinct
+        return np.bincount(codes[codes >= 0], minlength=len(texts))
+
+    def _as_text(self) -> pa.Array:
+        if self.integers is not None:
+            return pa.array(self.integers).cast(pa.string())
+        if self.dates is not None:
+            iso = self.dates.dt.strftime("%Y-%m-%d %H:%M:%S").str.removesuffix(" 00:00:00")
+            return pa.array(iso.tolist(), type=pa.string(), from_pandas=True)
+        assert self.numbers is not None
+        whole = np.isfinite(self.numbers) & (np.abs(self.numbers) < 2**53)
+        whole &= np.floor(self.numbers) == self.numbers
+        if (whole | np.isnan(self.numbers)).all():
+            masked = pa.array(np.where(whole, self.numbers, 0).astype(np.int64), mask=~whole)
+            return masked.cast(pa.string())
+        return pa.array(self.numbers, from_pandas=True).cast(pa.string())
+
+
+def cells_of(column: pd.Series) -> Cells:
+    """Look at a raw column of any dtype."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    dtype = column.dtype
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return Cells(dates=naive(column).reset_index(drop=True))
+    if pd.api.types.is_timedelta64_dtype(dtype):
+        return Cells(numbers=column.dt.total_seconds().to_numpy(dtype=np.float64))
+    if pd.api.types.is_complex_dtype(dtype):
+        return _of_text(_object_texts(column))
+    if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        exact = pd.api.types.is_integer_dtype(dtype) and not np.isnan(numbers).any()
+        return Cells(numbers=numbers, integers=column.to_numpy(dtype=np.int64) if exact else None)
+    if dtype == object:
+        return _of_objects(column)
+    return _of_text(pa.array(column, type=pa.string(), from_pandas=True))
+
+
+def _of_objects(column: pd.Series) -> Cells:
+    known = column.dropna()
+    kinds = known.map(lambda cell: "number" if isinstance(cell, int | float | np.number) else type(cell).__name__)
+    common = kinds.value_counts()
+    if len(common) == 1 and common.index[0] not in {"str", "number"}:
+        dates = pd.to_datetime(column, errors="coerce", utc=True, format="mixed")
+        if common.index[0] in {"Timestamp", "datetime", "date"} and dates.notna().sum() == len(known):
+            return Cells(dates=naive(dates).reset_index(drop=True))
+    found = _of_text(_object_texts(column))
+    mixed = int(common.iloc[1:].sum())
+    return Cells(found.numbers, found.integers, found.dates, found.text, mixed)
+
+
+def _object_texts(column: pd.Series) -> pa.Array:
+    missing = column.isna().to_numpy()
+    words = [None if gone else str(cell) for cell, gone in zip(column.tolist(), missing, strict=True)]
+    return pa.array(words, type=pa.string())
+
+
+def _of_text(text: pa.Array | pa.ChunkedArray) -> Cells:
+    if isinstance(text, pa.ChunkedArray):
+        text = text.combine_chunks()
+    trimmed = pc.utf8_trim_whitespace(text)
+    gone = pc.is_in(trimmed, value_set=pa.array(MISSING_TEXTS))
+    trimmed = pc.if_else(gone, pa.scalar(None, pa.string()), trimmed)
+    if trimmed.null_count == len(trimmed):
+        return Cells(text=trimmed)
+    for kind in (pa.int64(), pa.float64()):
+        try:
+            cast = trimmed.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+        numbers = cast.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        exact = kind == pa.int64() and cast.null_count == 0
+        return Cells(numbers=numbers, integers=cast.to_numpy() if exact else None, text=trimmed)
+    return Cells(text=trimmed)

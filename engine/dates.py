@@ -1,0 +1,103 @@
+"""Dates written as text or as counted seconds: which format a column uses, and its values as naive `datetime64`."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+ISO = "ISO8601"
+EPOCHS = {"epoch_s": "s", "epoch_ms": "ms", "epoch_us": "us", "epoch_ns": "ns"}
+COMPACT = "%Y%m%d"
+
+_TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+_DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%Y/%m/%d", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y")
+_NAMED_MONTHS = ("%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y")
+FORMATS = tuple(day + time for day, time in product((*_DAYS, *_NAMED_MONTHS), _TIMES))
+
+_ISO_LIKE = re.compile(r"\d{4}-\d{1,2}(-\d{1,2}([T ]\d{1,2}:\d{2}.*)?)?")
+_DATE_LIKE = re.compile(r"(\d{1,4}[/.\- ](\d{1,2}|[A-Za-z]{3,9})[/.\- ]\d{2,4}|[A-Za-z]{3,9} \d{1,2},? \d{4})\b.*")
+_DATE_NAME = re.compile(r"(date|day|time|timestamp|datetime|epoch|dt|ts|created|updated|at)$", re.IGNORECASE)
+_SAMPLE = 200
+_ENOUGH = 0.95
+
+
+def parse(texts: pd.Series, date_format: str) -> pd.Series:
+    """Read texts as naive datetimes; what does not fit is NaT. Zones are turned into UTC and dropped."""
+    parsed = pd.to_datetime(texts, format=date_format, errors="coerce", utc=date_format == ISO)
+    return naive(parsed)
+
+
+def naive(values: pd.Series) -> pd.Series:
+    """Return datetimes without a zone (in UTC), in microseconds."""
+    if getattr(values.dt, "tz", None) is not None:
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
+    return values.astype("datetime64[us]")
+
+
+def from_epoch(values: np.ndarray, date_format: str) -> pd.Series:
+    """Turn counted time (`epoch_s` …) or `YYYYMMDD` integers into datetimes; NaN and impossible values become NaT."""
+    if date_format == COMPACT:
+        known = np.isfinite(values)
+        texts = pd.Series(np.where(known, values, 0).astype(np.int64)).astype(str)
+        return parse(texts, COMPACT)
+    limited = pd.Series(np.where(np.isfinite(values), values, np.nan))
+    return naive(pd.to_datetime(limited, unit=EPOCHS[date_format], errors="coerce"))
+
+
+def text_format(texts: pd.Series, counts: np.ndarray) -> tuple[str, bool] | None:
+    """Find the format of distinct trimmed texts.
+
+    Returns
+    -------
+    (format, ambiguous) or None
+        `ambiguous`: day and month could be swapped for every value, and the month was taken to come first.
+    """
+    if len(texts) == 0:
+        return None
+    some = texts.iloc[np.linspace(0, len(texts) - 1, min(_SAMPLE, len(texts))).astype(np.int64)]
+    matched = [word for word in some if _ISO_LIKE.fullmatch(word) or _DATE_LIKE.fullmatch(word)]
+    if len(matched) < _ENOUGH * len(some):
+        return None
+    if sum(bool(_ISO_LIKE.fullmatch(word)) for word in matched) >= _ENOUGH * len(matched):
+        return (ISO, False) if _share(texts, counts, ISO) >= _ENOUGH else None
+    fitting = [
+        candidate for candidate in FORMATS if _share(pd.Series(matched), np.ones(len(matched)), candidate) >= _ENOUGH
+    ]
+    scored = [(_share(texts, counts, candidate), candidate) for candidate in fitting]
+    if not scored:
+        return None
+    best = max(share for share, _ in scored)
+    if best < _ENOUGH:
+        return None
+    equal = [candidate for share, candidate in scored if share == best]
+    day_first = [candidate for candidate in equal if candidate.startswith("%d")]
+    month_first = [candidate for candidate in equal if candidate.startswith("%m")]
+    if day_first and month_first:
+        # A dot separates days from months where the day comes first; slashes and dashes do not tell.
+        return month_first[0], True
+    return equal[0], False
+
+
+def number_format(values: np.ndarray, name: str) -> str | None:
+    """Format of a numeric column that counts time, only where its name says so and every value fits the years 1980–2100."""
+    if not _DATE_NAME.search(name):
+        return None
+    known = values[np.isfinite(values)]
+    if len(known) == 0 or (known != np.floor(known)).any():
+        return None
+    low, high = float(known.min()), float(known.max())
+    if 19_000_101 <= low and high <= 21_001_231:
+        fits = bool(from_epoch(known, COMPACT).notna().mean() >= _ENOUGH)
+        return COMPACT if fits else None
+    for date_format, scale in (("epoch_s", 1.0), ("epoch_ms", 1e3), ("epoch_us", 1e6), ("epoch_ns", 1e9)):
+        if 315_532_800 * scale <= low and high <= 4_102_444_800 * scale:
+            return date_format
+    return None
+
+
+def _share(texts: pd.Series, counts: np.ndarray, date_format: str) -> float:
+    """Share of rows that the format reads."""
+    return float(counts[parse(texts, date_format).notna().to_numpy()].sum() / counts.sum())

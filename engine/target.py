@@ -1,0 +1,164 @@
+"""The target: which task it is, its clean values or class codes, and the rows that have one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from .cells import Cells, cells_of
+from .errors import InvalidInput
+from .issue import Issue
+from .levels import level_order
+from .numerals import looks_numeric, read_numerals
+from .task import CLASSIFICATION, TaskKind
+
+_MAX_INTEGER_CLASSES = 20
+_ROWS_PER_CLASS = 5
+_USUAL_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class CleanTarget:
+    """A target ready to learn from.
+
+    Attributes
+    ----------
+    kind : TaskKind
+    reason : str
+        Why this task, in words.
+    y : ndarray (n_kept,)
+        float64 values, or int64 codes into `classes`.
+    classes : tuple of str
+        Labels as written in the file, sorted (by value when they are numbers); empty for regression.
+    keep : ndarray (n_rows,) bool
+        Rows with a known target.
+    """
+
+    kind: TaskKind
+    reason: str
+    y: np.ndarray
+    classes: tuple[str, ...]
+    keep: np.ndarray
+    issues: tuple[Issue, ...]
+
+
+def find_column(frame: pd.DataFrame, name: str, what: str) -> str:
+    """Return the column's name; raises `InvalidInput` with the nearest names if there is none."""
+    names = [str(column) for column in frame.columns]
+    if name.strip() in names:
+        return name.strip()
+    lowered = {column.lower(): column for column in reversed(names)}
+    near = [lowered[item] for item in get_close_matches(name.strip().lower(), lowered, n=3, cutoff=0.5)]
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"columns: {', '.join(names[:12])}"
+    raise InvalidInput(f"expected the {what} among the table's {len(names)} columns, got {name[:60]!r}; {hint}")
+
+
+def clean_target(column: pd.Series, task: Literal["auto"] | TaskKind = "auto") -> CleanTarget:
+    """Decide the task and clean the target; raises `InvalidInput` for a target nothing can be learnt from."""
+    name = str(column.name)
+    cells = cells_of(column)
+    words, codes = cells.distinct
+    n_known = int((codes >= 0).sum())
+    if n_known == 0:
+        raise InvalidInput(f"expected a target with values, every cell of {name!r} is missing; choose another column")
+    if len(words) == 1:
+        raise InvalidInput(
+            f"expected a target that varies, {name!r} is always {words.iat[0][:40]!r}; choose another column"
+        )
+    kind, reason = _infer(cells, name) if task == "auto" else (task, "as asked")
+    if kind in CLASSIFICATION:
+        return _labels(name, kind, reason, words, codes, asked=task != "auto")
+    return _values(name, reason, cells)
+
+
+def _infer(cells: Cells, name: str) -> tuple[TaskKind, str]:
+    words, codes = cells.distinct
+    counts = cells.counts
+    n_known = int(counts.sum())
+    if cells.dates is not None:
+        raise InvalidInput(f"expected classes or numbers to predict, {name!r} holds dates; turn it into a duration")
+    numbers: np.ndarray | None
+    if cells.numbers is not None:
+        numbers = cells.numbers[np.isfinite(cells.numbers)]
+    else:
+        numerals = looks_numeric(words, counts)
+        numbers = None if numerals is None else numerals.values[np.isfinite(numerals.values)]
+    n_distinct = len(words) if numbers is None else len(pd.unique(numbers))
+    if n_distinct == 2:
+        return "binary", f"{name} has two values"
+    if numbers is None:
+        return "multiclass", f"{name} has {n_distinct} labels that are not numbers"
+    if (numbers != np.floor(numbers)).any():
+        return "regression", f"{name} has numbers with decimals"
+    if n_distinct <= _MAX_INTEGER_CLASSES and n_known >= _ROWS_PER_CLASS * n_distinct:
+        return "multiclass", f"{name} has {n_distinct} different whole numbers over {n_known} rows"
+    return "regression", f"{name} has {n_distinct} different whole numbers over {n_known} rows"
+
+
+def _labels(name: str, kind: TaskKind, reason: str, words: pd.Series, codes: np.ndarray, asked: bool) -> CleanTarget:
+    keep = codes >= 0
+    n_known = int(keep.sum())
+    n_classes = len(words)
+    if kind == "binary" and n_classes != 2:
+        raise InvalidInput(
+            f"expected two classes for a binary task, {name!r} has {n_classes}; ask for multiclass or clean the labels"
+        )
+    if kind == "multiclass" and n_classes == 2 and asked:
+        kind, reason = "binary", f"{name} has two values, so multiclass is binary here"
+    if n_classes > n_known / 2:
+        hint = "ask for regression" if pd.to_numeric(words, errors="coerce").notna().all() else "choose another target"
+        raise InvalidInput(
+            f"expected classes with two rows or more each, {name!r} has {n_classes} in {n_known} rows; {hint}"
+        )
+    order = level_order(words)
+    place = np.empty(n_classes, dtype=np.int64)
+    place[order] = np.arange(n_classes)
+    y = place[codes[keep]]
+    classes = tuple(str(word) for word in words.iloc[order])
+    issues = _missing_targets(name, keep)
+    counts = np.bincount(y, minlength=n_classes)
+    rare = np.flatnonzero(counts < _USUAL_FOLDS)
+    if len(rare):
+        shown = ", ".join(f"{classes[code]} ({counts[code]})" for code in rare[:5])
+        message = (
+            f"{len(rare)} classes have fewer than {_USUAL_FOLDS} rows: {shown}; they are hardly learnt or measured"
+        )
+        issues.append(Issue("rare_classes", name, int(counts[rare].sum()), message))
+    return CleanTarget(kind, reason, y, classes, keep, tuple(issues))
+
+
+def _values(name: str, reason: str, cells: Cells) -> CleanTarget:
+    issues: list[Issue] = []
+    if cells.numbers is not None:
+        numbers = cells.numbers
+    elif cells.dates is not None:
+        raise InvalidInput(f"expected numbers for regression, {name!r} holds dates; turn it into a duration")
+    else:
+        words, codes = cells.distinct
+        numerals = looks_numeric(words, cells.counts)
+        if numerals is None:
+            wrong = ", ".join(words[read_numerals(words.head(1000)).junk.nonzero()[0][:3]])
+            raise InvalidInput(f"expected numbers for regression, {name!r} holds {wrong}; ask for a classification")
+        numbers = np.append(numerals.values, np.nan)[codes]
+        count = int(cells.counts[numerals.junk].sum())
+        if count:
+            shown = ", ".join(words[numerals.junk].head(3))
+            issues.append(
+                Issue("dirty_target", name, count, f"{count} targets are not numbers ({shown}): rows left out")
+            )
+    keep = np.isfinite(numbers)
+    y = numbers[keep].astype(np.float64)
+    if len(y) < 2 or y.min() == y.max():
+        raise InvalidInput(f"expected a target that varies, {name!r} holds one number only; choose another column")
+    return CleanTarget("regression", reason, y, (), keep, (*_missing_targets(name, keep), *issues))
+
+
+def _missing_targets(name: str, keep: np.ndarray) -> list[Issue]:
+    count = int((~keep).sum())
+    if count == 0:
+        return []
+    return [Issue("missing_target", name, count, f"{count} rows without a target in {name} left out")]
