@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .dataset import Dataset
+import numpy as np
+
+from .dataset import Dataset, load_snapshot, open_dataset, save_snapshot
 from .deadline import Deadline
+from .errors import NotFound
+from .evaluate import Evaluator, FoldPlan
 from .folds import Split
+from .profile import profile, shape_of
 from .run import RunFolder
 from .shape import DataShape
-from .task import Task
+from .split import choose_split
+from .task import Task, TaskKind, resolve_metric
 
 if TYPE_CHECKING:
-    from .evaluate import Evaluator
+    from .roles import Role
 
 
 @dataclass(frozen=True)
@@ -27,13 +33,33 @@ class Resources:
     cache_path: Path
 
 
+@dataclass(frozen=True)
+class Question:
+    """What the user asked: the table, the target and everything that may be left to inference."""
+
+    path: Path
+    target: str
+    task: TaskKind | str = "auto"
+    metric: str = "auto"
+    time_column: str | None = None
+    group_column: str | None = None
+    id_columns: tuple[str, ...] = ()
+    holdout: str | float = "auto"
+    name: str | None = None
+    seed: int = 0
+    roles: dict[str, Role] | None = None
+
+
 def silent(event: dict[str, Any]) -> None:
     """Drop progress events."""
 
 
 @dataclass
 class Experiment:
-    """Everything a stage needs. The frozen parts (data, task, split) never change after `profile_dataset` opened the run."""
+    """Everything a stage needs. Data, task, split and plan never change after the run was opened.
+
+    `deadline` is the one clock of the job in hand; a stage that gets a share of it is handed that share.
+    """
 
     run: RunFolder
     dataset: Dataset
@@ -41,6 +67,7 @@ class Experiment:
     split: Split
     shape: DataShape
     profile: dict[str, Any]
+    plan: FoldPlan
     seed: int
     resources: Resources
     deadline: Deadline
@@ -48,10 +75,8 @@ class Experiment:
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        """The one place where a score is computed."""
-        from .evaluate import Evaluator
-
-        return Evaluator(self)
+        """Scores solutions on the run's own folds."""
+        return Evaluator(self, self.plan)
 
     def record(self, kind: str, body: dict[str, Any]) -> None:
         """Append to the run's journal."""
@@ -71,3 +96,106 @@ class Experiment:
                 "seconds_left": round(self.deadline.remaining(), 1),
             }
         )
+
+
+def choose_plan(n_development: int, split_kind: str, budget_s: float) -> FoldPlan:
+    """Choose folds for the data size and the budget: five for small tables, fewer for large ones, and a row cap
+    where even one pass over all rows would eat the time (the paper searches on 30,000 rows; ours is a rate)."""
+    max_rows = int(np.clip(1500 * budget_s, 20_000, 1_000_000))
+    rows = min(n_development, max_rows)
+    n_folds = 4 if split_kind == "time" or rows > 20_000 else 5
+    return FoldPlan(n_folds, 1, max_rows if max_rows < n_development else None)
+
+
+def begin_experiment(
+    run: RunFolder,
+    question: Question,
+    resources: Resources,
+    deadline: Deadline,
+    budget_s: float,
+    report_progress: Callable[[dict[str, Any]], None] = silent,
+) -> Experiment:
+    """Read the table, decide roles, task, split and plan, and record them: the run is open from here on.
+
+    Raises `InvalidInput` with a sentence for the user where the data cannot be used; nothing is recorded then.
+    """
+    dataset, kind, task_reason = open_dataset(
+        question.path,
+        question.target,
+        task=question.task,
+        time_column=question.time_column,
+        group_column=question.group_column,
+        id_columns=question.id_columns,
+        roles=question.roles,
+        name=question.name,
+    )
+    metric = resolve_metric(question.metric, kind)
+    task = Task(kind, metric, dataset.classes)
+    split = choose_split(
+        dataset,
+        kind,
+        holdout=question.holdout,
+        seed=question.seed,
+        time_column=question.time_column,
+        group_column=question.group_column,
+    )
+    described = profile(dataset, kind, split)
+    shape = shape_of(dataset, split, kind)
+    plan = choose_plan(len(split.development), split.kind, budget_s)
+    save_snapshot(dataset, kind, run.data_path)
+    split.save(_split_path(run))
+    experiment = Experiment(
+        run, dataset, task, split, shape, described, plan, question.seed, resources, deadline, report_progress
+    )
+    experiment.record(
+        "profile",
+        {
+            "task": {"kind": kind, "metric": metric.key, "reason": task_reason, "classes": len(dataset.classes)},
+            "split": {
+                "kind": split.kind,
+                "reason": split.reason,
+                "development": len(split.development),
+                "holdout": len(split.holdout),
+            },
+            "shape": asdict(shape),
+            "profile": described,
+            "plan": plan.to_json(),
+            "seed": question.seed,
+            "fingerprint": dataset.fingerprint,
+            "target": dataset.target,
+            "name": dataset.name,
+        },
+    )
+    return experiment
+
+
+def reopen_experiment(
+    run: RunFolder,
+    resources: Resources,
+    deadline: Deadline,
+    report_progress: Callable[[dict[str, Any]], None] = silent,
+) -> Experiment:
+    """Open a profiled run from its folder; raises `NotFound` when it has no profile yet."""
+    entry = run.journal.last("profile")
+    if entry is None or not run.data_path.exists():
+        raise NotFound(f"{run.run_id} has no profile yet; call profile_dataset(path, target) first")
+    body = entry.body
+    dataset, kind = load_snapshot(run.data_path)
+    task = Task(kind, resolve_metric(body["task"]["metric"], kind), dataset.classes)
+    return Experiment(
+        run,
+        dataset,
+        task,
+        Split.load(_split_path(run)),
+        DataShape(**body["shape"]),
+        body["profile"],
+        FoldPlan(**body["plan"]),
+        body["seed"],
+        resources,
+        deadline,
+        report_progress,
+    )
+
+
+def _split_path(run: RunFolder) -> Path:
+    return run.path / "split.npz"

@@ -235,6 +235,8 @@ class Model:
     space: Space = no_space
     tasks: frozenset[TaskKind] = ALL_TASKS
     applies: Callable[[DataShape], str | None] = always
+    priority: int = 50
+    """Place in the order in which learners are tried, small first: strong, fast and different from those before it."""
     early_stopping: bool = False
     """True: wants `EarlyStopping` rows when none of the rounds is fixed."""
     requires: tuple[str, ...] = ()
@@ -262,6 +264,8 @@ class Ensemble:
     title: str
     summary: str
     fit: Callable[[np.ndarray, np.ndarray, Task, int], FittedEnsemble]
+    priority: int = 50
+    """Place in the order in which strategies are tried, small first."""
     tasks: frozenset[TaskKind] = ALL_TASKS
     requires: tuple[str, ...] = ()
 

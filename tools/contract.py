@@ -70,13 +70,17 @@ class Report(BaseModel):
     notes: list[str] = Field(default_factory=list)
     progress: Progress | None = None
 
+    def digest(self) -> str:
+        """The text that goes into the context window: decision first, then what an agent needs to resume."""
+        return self.summary
+
 
 @dataclass(frozen=True)
 class Tool:
     """An agent tool.
 
-    A tool with `work` is a job: it runs in the worker process with the opened `Experiment`. A tool with `answer` is quick, runs in the
-    server process on the run folder and imports no ML library. Exactly one of the two is set.
+    A tool with `work` is a job: it runs in the worker process with the opened `Experiment`. A tool with `answer` is quick, runs in
+    the server process on the run folder and imports no ML library. Exactly one of the two is set.
 
     `after` names the tools whose results `work` needs; those that have not finished on this run are done first.
     `window` is the context window the outcome goes to (0: none). `share` is the part of a whole run's time this step gets.

@@ -1,0 +1,101 @@
+"""The adapter between the last table block and the learner: the least that makes any combination of blocks run.
+
+It never improves a representation (that is what blocks are for): categories become ordinal codes, dates become days and gaps
+become medians, only where the learner cannot take them as they are. What no block turned into features (ids, constants, free
+text) is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .plugins import Needs
+from .roles import Role
+from .table import Table
+
+_SECONDS_PER_DAY = 86_400.0
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """How one column becomes a model input."""
+
+    name: str
+    role: Role
+    levels: tuple[str, ...] = ()
+    fill: float | None = None
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Fitted on a training fold's transformed table."""
+
+    columns: tuple[_Column, ...]
+    needs: Needs
+
+    @classmethod
+    def fit(cls, table: Table, needs: Needs) -> Adapter:
+        """Learn levels and medians from training rows."""
+        columns = []
+        for name in table.columns(Role.NUMERIC, Role.BOOLEAN, Role.DATETIME, Role.CATEGORICAL):
+            role = table.roles[name]
+            if role is Role.CATEGORICAL:
+                columns.append(_Column(name, role, levels=_levels_present(table.frame[name])))
+            else:
+                columns.append(_Column(name, role, fill=_median(_numbers(table.frame[name], role))))
+        return cls(tuple(columns), needs)
+
+    def apply(self, table: Table) -> pd.DataFrame:
+        """Return the model input: columns `f0`, `f1`, …, float32, and `category` where the learner takes it."""
+        inputs: dict[str, object] = {}
+        for number, column in enumerate(self.columns):
+            series = table.frame[column.name]
+            if column.role is Role.CATEGORICAL:
+                codes = _codes(series, column.levels)
+                if self.needs.numeric_only:
+                    values = codes.astype(np.float32)
+                    values[codes < 0] = -1.0 if self.needs.no_missing else np.nan
+                    inputs[f"f{number}"] = values
+                else:
+                    inputs[f"f{number}"] = pd.Categorical.from_codes(codes, categories=list(column.levels))
+                continue
+            values = _numbers(series, column.role)
+            if self.needs.no_missing and column.fill is not None:
+                values = np.where(np.isnan(values), np.float32(column.fill), values)
+            inputs[f"f{number}"] = values
+        if not inputs:
+            inputs["f0"] = np.zeros(len(table.frame), dtype=np.float32)
+        return pd.DataFrame(inputs, index=table.frame.index)
+
+
+def _numbers(series: pd.Series, role: Role) -> np.ndarray:
+    """Return float32 values (n_rows,), infinities and overflow clipped to the largest float32."""
+    if role is Role.DATETIME:
+        seconds = series.astype("datetime64[s]").to_numpy()
+        values = np.where(np.isnat(seconds), np.nan, seconds.astype(np.int64) / _SECONDS_PER_DAY)
+    else:
+        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.clip(values, -_LARGEST, _LARGEST).astype(np.float32)
+
+
+def _median(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _levels_present(series: pd.Series) -> tuple[str, ...]:
+    """Levels that occur in these rows, in category order; the dtype may list levels of other rows."""
+    used = np.unique(series.cat.codes.to_numpy())
+    categories = series.cat.categories
+    return tuple(str(categories[code]) for code in used if code >= 0)
+
+
+def _codes(series: pd.Series, levels: tuple[str, ...]) -> np.ndarray:
+    """Position of each value in `levels`, −1 for missing and unseen."""
+    lookup = pd.Index(levels).get_indexer(series.cat.categories.astype(str))
+    lookup = np.append(lookup, -1)
+    return np.asarray(lookup[series.cat.codes.to_numpy()], dtype=np.int64)

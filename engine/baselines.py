@@ -1,0 +1,155 @@
+"""Initial solutions (MLE-STAR §3.1, Algorithm 1): every sensible learner with its default pipeline, then what research suggests
+for this table, then the simple average of the best ones, merged in rank order while it does not get worse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import registry
+from .deadline import Deadline
+from .defaults import default_solution, place, usable, why_not
+from .errors import DeadlinePassed, NotFound
+from .evaluate import Evaluation
+from .experiment import Experiment
+from .leaderboard import best_single, leaderboard
+from .solution import Block, Solution
+
+_SIMPLE = ("linear", "bayes", "tree", "neighbors")
+_ALWAYS = ("dummy", "linear")
+_AVERAGE_AT_MOST = 8
+
+
+@dataclass(frozen=True)
+class SimpleAverage:
+    """The merged average: its members in rank order and its mean score on the folds."""
+
+    members: tuple[Solution, ...]
+    score: float
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Outcome of the stage; the leaderboard itself is in the journal."""
+
+    tried: int
+    failed: tuple[tuple[str, str], ...]
+    skipped: tuple[tuple[str, str], ...]
+    average: SimpleAverage | None
+
+
+def build_baselines(
+    experiment: Experiment, deadline: Deadline, learners: Sequence[str] | None = None, research: Sequence[Block] = ()
+) -> Baselines:
+    """Evaluate the initial solutions until the deadline.
+
+    Parameters
+    ----------
+    learners : sequence of str, optional
+        Only these learners (the dummy is always added, as the floor). Raises `NotFound` for an unknown name.
+    research : sequence of Block
+        Blocks that the research stage ranked for this table, best first; tried one by one on the best default solution.
+    """
+    order, skipped = _order(experiment, learners)
+    failed: list[tuple[str, str]] = []
+    tried = 0
+    for number, key in enumerate(order):
+        if deadline.passed and tried > len(_ALWAYS):
+            skipped.extend((late, "no time left") for late in order[number:])
+            break
+        evaluation = experiment.evaluator.evaluate(
+            default_solution(key, experiment.shape), _candidate_deadline(deadline, tried), origin=_stage(key)
+        )
+        tried += 1
+        if evaluation.failure is not None:
+            failed.append((key, f"{evaluation.failure.kind}: {evaluation.failure.message}"))
+        _tell(experiment, key, number + 1, len(order) + len(research))
+    if not leaderboard(experiment):
+        reasons = "; ".join(f"{key} {why}" for key, why in failed)
+        raise DeadlinePassed(f"no learner finished within {deadline.budget_s:.0f} s ({reasons}); raise time_budget_s")
+    for number, block in enumerate(research):
+        if deadline.passed:
+            break
+        if block.slot == "model" or not usable(block.slot, block.component, experiment.shape):
+            continue
+        informed = place(best_single(experiment).evaluation.solution, block)
+        experiment.evaluator.evaluate(informed, deadline, origin="research-informed")
+        _tell(experiment, block.name, len(order) + number + 1, len(order) + len(research))
+    return Baselines(tried, tuple(failed), tuple(skipped), simple_average(experiment))
+
+
+def _order(experiment: Experiment, learners: Sequence[str] | None) -> tuple[list[str], list[tuple[str, str]]]:
+    """Learners to try, in order, and those that make no sense here with the reason."""
+    known = registry.models()
+    for key in learners or ():
+        if key not in known:
+            raise NotFound(f"no learner is called {key!r}; accepted: {', '.join(known)}")
+    skipped = []
+    order = []
+    for key in sorted(known, key=lambda name: (known[name].priority, name)):
+        if learners is not None and key not in learners and key != "dummy":
+            continue
+        reason = why_not(known[key], experiment.shape)
+        if reason is None:
+            order.append(key)
+        else:
+            skipped.append((key, reason))
+    # The floor and the simple reference come first: every gate and every report compares with them.
+    return [key for key in _ALWAYS if key in order] + [key for key in order if key not in _ALWAYS], skipped
+
+
+def _candidate_deadline(deadline: Deadline, tried: int) -> Deadline:
+    """No single learner may eat the stage: the first real ones get at most 40 % of what is left, never under a second."""
+    return (
+        deadline.at_most(max(1.0, 0.4 * deadline.remaining()))
+        if tried >= len(_ALWAYS)
+        else Deadline(max(deadline.remaining(), 5.0))
+    )
+
+
+def _stage(key: str) -> str:
+    family = registry.model(key).family
+    if family == "dummy":
+        return "dummy"
+    return "simple" if family in _SIMPLE else "standard"
+
+
+def _tell(experiment: Experiment, name: str, done: int, total: int) -> None:
+    board = leaderboard(experiment)
+    best = board[0].evaluation.mean if board else None
+    experiment.progress("baselines", f"{name} scored", done, total, best)
+
+
+def simple_average(experiment: Experiment) -> SimpleAverage | None:
+    """Merge solutions into a simple average in rank order, stopping at the first that makes it worse (Algorithm 1).
+
+    Returns None where fewer than two solutions have predictions.
+    """
+    members: list[Evaluation] = []
+    for ranked in leaderboard(experiment)[:_AVERAGE_AT_MOST]:
+        evaluation = experiment.evaluator.recall(ranked.evaluation.solution)
+        if evaluation is not None and evaluation.oof is not None and ranked.family != "dummy":
+            members.append(evaluation)
+    if len(members) < 2:
+        return None
+    kept, score = [members[0]], members[0].mean
+    for evaluation in members[1:]:
+        merged = fold_mean(experiment, np.mean([item.oof for item in [*kept, evaluation]], axis=0))
+        if experiment.task.metric.better(score, merged):
+            break
+        kept, score = [*kept, evaluation], merged
+    return SimpleAverage(tuple(item.solution for item in kept), score)
+
+
+def fold_scores(experiment: Experiment, oof: np.ndarray) -> tuple[float, ...]:
+    """Score out-of-fold predictions `(n_rows, n_outputs)` fold by fold, as every candidate is scored."""
+    y, metric = experiment.dataset.y, experiment.task.metric
+    folds = [fold for fold in experiment.evaluator.folds if fold.repeat == 0]
+    return tuple(metric.score(y[fold.valid], oof[fold.valid].astype(np.float64)) for fold in folds)
+
+
+def fold_mean(experiment: Experiment, oof: np.ndarray) -> float:
+    """Mean of `fold_scores`."""
+    return float(np.mean(fold_scores(experiment, oof)))

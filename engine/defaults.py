@@ -1,0 +1,124 @@
+"""Default solutions: for every learner a pipeline that is sensible on this table, from what the learner declares it needs."""
+
+from __future__ import annotations
+
+from . import registry
+from .plugins import Model
+from .shape import DataShape
+from .solution import Block, Params, Slot, Solution
+
+_MANY_LEVELS = 30
+_SKEWED = 1.0
+
+
+def usable(slot: Slot, key: str, shape: DataShape) -> bool:
+    """Whether a component exists, is installed, fits the task and has something to do on this table."""
+    component = registry.components(slot).get(key)
+    return (
+        component is not None
+        and registry.missing_requirement(component) is None
+        and shape.kind in component.tasks
+        and component.applies(shape) is None
+    )
+
+
+def why_not(model: Model, shape: DataShape) -> str | None:
+    """Return why a learner should not be tried on this table, or None."""
+    if shape.kind not in model.tasks:
+        return f"not for {shape.kind} tasks"
+    return registry.missing_requirement(model) or model.applies(shape)
+
+
+def default_solution(key: str, shape: DataShape, params: Params | None = None) -> Solution:
+    """Build the default pipeline of a learner; blocks that would do nothing on this table are left out."""
+    model = registry.model(key)
+    wanted: list[tuple[Slot, str]] = [("clean", "drop_constant")]
+    if model.family == "dummy":
+        return Solution.of([Block.of("model", key, params)])
+    if model.needs.no_missing:
+        wanted.append(("clean", "impute_median"))
+    wanted += [("features", "date_parts"), ("features", "text_tfidf")]
+    if shape.n_categorical:
+        wanted.append(("encode", _category_encoding(model, shape)))
+    if model.needs.scaling:
+        wanted.append(("encode", "standard"))
+        if shape.kind == "regression" and shape.target_skew > _SKEWED:
+            wanted.append(("target", "log1p" if shape.target_min >= 0 else "yeo_johnson"))
+    blocks = [Block.of(slot, name) for slot, name in wanted if usable(slot, name, shape)]
+    return Solution.of([*blocks, Block.of("model", key, params)])
+
+
+def _category_encoding(model: Model, shape: DataShape) -> str:
+    if not model.needs.numeric_only:
+        return "native"
+    if model.needs.scaling:
+        return "onehot"
+    return "target_mean" if shape.max_levels > _MANY_LEVELS else "ordinal"
+
+
+def neutral_solutions(solution: Solution, block: Block, shape: DataShape) -> list[Solution]:
+    """Return the solutions in which a block is replaced by its neutral default: removed, where a pipeline runs without it
+    (the adapter then does the least the learner needs); a linear model in the place of the learner."""
+    if block.slot != "model":
+        return [solution.without(block)]
+    for key in ("linear", "naive_bayes", "decision_tree"):
+        if key != block.component and key in registry.models() and why_not(registry.model(key), shape) is None:
+            return [with_model(solution, key, shape)]
+    return []
+
+
+def with_model(solution: Solution, key: str, shape: DataShape, params: Params | None = None) -> Solution:
+    """Exchange the learner and bring the blocks its default needs; blocks that suit any learner stay."""
+    own = {(block.slot, _group(block)) for block in default_solution(key, shape).blocks}
+    kept = [
+        block
+        for block in solution.blocks
+        if block.slot != "model" and block.slot != "encode" and (block.slot, _group(block)) not in own
+    ]
+    return Solution.of([*kept, *default_solution(key, shape, params).blocks])
+
+
+def alternatives(solution: Solution, block: Block, shape: DataShape) -> list[Block]:
+    """Other components of the block's group that apply here, in a fixed order, with their default parameters."""
+    if block.slot == "model":
+        return [
+            Block.of("model", key)
+            for key, model in registry.models().items()
+            if key != block.component and model.family != "dummy" and why_not(model, shape) is None
+        ]
+    needs = registry.model(solution.model.component).needs
+    return [
+        Block.of(block.slot, key)
+        for key, component in registry.components(block.slot).items()
+        if key != block.component
+        and component.group == _group(block)
+        and usable(block.slot, key, shape)
+        and not (key == "native" and needs.numeric_only)
+    ]
+
+
+def additions(solution: Solution, shape: DataShape) -> list[Block]:
+    """Components of groups the solution does not have yet, that apply here."""
+    taken = {(block.slot, _group(block)) for block in solution.blocks}
+    slots: tuple[Slot, ...] = ("clean", "features", "encode", "select", "target", "post")
+    return [
+        Block.of(slot, key)
+        for slot in slots
+        for key, component in registry.components(slot).items()
+        if (slot, component.group) not in taken and usable(slot, key, shape)
+    ]
+
+
+def _group(block: Block) -> str:
+    return "model" if block.slot == "model" else registry.component(block.slot, block.component).group
+
+
+def place(solution: Solution, block: Block) -> Solution:
+    """Put a block into a solution: in the place of the one of its group, else added in the components' order."""
+    same = [old for old in solution.blocks if old.slot == block.slot and _group(old) == _group(block)]
+    kept = [old for old in solution.blocks if old not in same]
+    return Solution.of(sorted([*kept, block], key=_order))
+
+
+def _order(block: Block) -> int:
+    return 0 if block.slot == "model" else registry.component(block.slot, block.component).order

@@ -1,0 +1,193 @@
+"""Ensembling (MLE-STAR §3.3, Algorithm 3): strategies on out-of-fold predictions, each scored honestly, the best one kept only if it
+beats the best single solution by more than the noise.
+
+A strategy's score is cross-fitted: for each fold its weights are learnt on the other folds (on the earlier ones where time orders
+the folds) and scored on that fold. The paper returns the best ensemble without this comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from . import registry
+from .compare import accept, paired_comparison
+from .deadline import Deadline
+from .errors import NotFound
+from .evaluate import Evaluation
+from .experiment import Experiment
+from .leaderboard import leaderboard
+from .plugins import Ensemble, FittedEnsemble
+
+_POOL = 24
+_PER_LEARNER = 6
+_STACKED = 8
+
+
+@dataclass(frozen=True)
+class StrategyScore:
+    """One strategy on the folds; `failure` says why there is no score."""
+
+    strategy: str
+    score: float | None
+    gain: float | None
+    p_value: float | None
+    members: int
+    seconds: float
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class EnsembleMember:
+    """A solution of the pool with its weight (None where the strategy has no weights)."""
+
+    solution: list[dict[str, object]]
+    key: str
+    weight: float | None
+    score: float
+
+
+@dataclass(frozen=True)
+class EnsembleResult:
+    """What was tried and what is used from now on: a strategy, or the best single solution."""
+
+    strategy: str
+    kept: bool
+    reason: str
+    best_single: float
+    mean: float
+    scores: tuple[float, ...]
+    members: tuple[EnsembleMember, ...]
+    tried: tuple[StrategyScore, ...]
+
+
+def member_pool(experiment: Experiment) -> list[Evaluation]:
+    """Solutions worth combining: the best ones, at most six per learner, so that variants of one do not crowd out the rest."""
+    pool: list[Evaluation] = []
+    per_learner: dict[str, int] = {}
+    for ranked in leaderboard(experiment):
+        learner = ranked.evaluation.solution.model.component
+        if ranked.family == "dummy" or per_learner.get(learner, 0) >= _PER_LEARNER:
+            continue
+        evaluation = experiment.evaluator.recall(ranked.evaluation.solution)
+        if evaluation is None or evaluation.oof is None:
+            continue
+        per_learner[learner] = per_learner.get(learner, 0) + 1
+        pool.append(evaluation)
+        if len(pool) == _POOL:
+            break
+    return pool
+
+
+def build_ensemble(
+    experiment: Experiment, deadline: Deadline, strategies: Sequence[str] | None = None, rounds: int = 5
+) -> EnsembleResult:
+    """Try ensemble strategies until `rounds` or the deadline is used up, and record what is kept.
+
+    Parameters
+    ----------
+    strategies : sequence of str, optional
+        Names to try, in this order; by default all that fit the task. Raises `NotFound` for an unknown name.
+    rounds : int
+        At most so many strategies (the paper's R).
+    """
+    pool = member_pool(experiment)
+    if not pool:
+        raise NotFound("there are no scored solutions to combine; call build_baselines first")
+    single = pool[0]
+    metric = experiment.task.metric
+    tried: list[StrategyScore] = []
+    scored: list[tuple[Ensemble, list[Evaluation], tuple[float, ...], float]] = []
+    chosen = _strategies(experiment, strategies)[: rounds if strategies is None else None]
+    for number, strategy in enumerate(chosen if len(pool) > 1 else []):
+        if deadline.passed:
+            break
+        members = pool[:_STACKED] if strategy.key in ("mean", "rank_mean") or strategy.key.startswith("stack") else pool
+        clock = Deadline(deadline.remaining())
+        try:
+            scores = cross_fitted_scores(experiment, strategy, members)
+        except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+            tried.append(StrategyScore(strategy.key, None, None, None, len(members), clock.elapsed(), str(error)[:200]))
+            continue
+        comparison = paired_comparison(scores, single.scores, metric, experiment.evaluator.test_train_ratio)
+        mean = float(np.mean(scores))
+        tried.append(
+            StrategyScore(strategy.key, mean, comparison.mean_gain, comparison.p_value, len(members), clock.elapsed())
+        )
+        if accept(comparison):
+            scored.append((strategy, members, scores, comparison.mean_gain))
+        experiment.progress("ensemble", f"{strategy.key} scored", number + 1, len(chosen), mean)
+    result = _decide(experiment, single, scored, tried, len(pool))
+    experiment.record("ensemble", asdict(result))
+    return result
+
+
+def _strategies(experiment: Experiment, names: Sequence[str] | None) -> list[Ensemble]:
+    known = registry.ensembles()
+    for name in names or ():
+        if name not in known:
+            raise NotFound(f"no ensemble strategy is called {name!r}; accepted: {', '.join(known)}")
+    fitting = [
+        strategy
+        for strategy in known.values()
+        if experiment.task.kind in strategy.tasks and registry.missing_requirement(strategy) is None
+    ]
+    if names:
+        return [known[name] for name in names if known[name] in fitting]
+    return sorted(fitting, key=lambda strategy: (strategy.priority, strategy.key))
+
+
+def stack_of(members: Sequence[Evaluation], rows: np.ndarray) -> np.ndarray:
+    """Out-of-fold predictions of these rows, (n_members, n_rows, n_outputs) float64."""
+    return np.stack([member.oof[rows] for member in members if member.oof is not None]).astype(np.float64)
+
+
+def cross_fitted_scores(experiment: Experiment, strategy: Ensemble, members: Sequence[Evaluation]) -> tuple[float, ...]:
+    """Score a strategy fold by fold, its weights learnt on other folds only."""
+    folds = [fold for fold in experiment.evaluator.folds if fold.repeat == 0]
+    y, task = experiment.dataset.y, experiment.task
+    scores = []
+    for number, fold in enumerate(folds):
+        others = folds[:number] if experiment.split.kind == "time" else folds[:number] + folds[number + 1 :]
+        held = stack_of(members, fold.valid)
+        if others:
+            rows = np.concatenate([other.valid for other in others])
+            prediction = strategy.fit(stack_of(members, rows), y[rows], task, experiment.seed).combine(held)
+        else:
+            # Nothing lies before the first block in time: equal weights are all that can be known.
+            prediction = held.mean(axis=0)
+        scores.append(task.metric.score(y[fold.valid], prediction))
+    return tuple(scores)
+
+
+def fit_ensemble(experiment: Experiment, key: str, members: Sequence[Evaluation]) -> FittedEnsemble:
+    """Fit a strategy on all out-of-fold predictions, to be used on new rows."""
+    rows = experiment.evaluator.covered
+    strategy = registry.ensembles()[key]
+    return strategy.fit(stack_of(members, rows), experiment.dataset.y[rows], experiment.task, experiment.seed)
+
+
+def _decide(
+    experiment: Experiment,
+    single: Evaluation,
+    scored: list[tuple[Ensemble, list[Evaluation], tuple[float, ...], float]],
+    tried: list[StrategyScore],
+    pool_size: int,
+) -> EnsembleResult:
+    if not scored:
+        reason = "no strategy beat the best single solution by more than the noise of the folds"
+        if pool_size < 2:
+            reason = "there is only one scored solution"
+        member = EnsembleMember(single.solution.to_json(), single.key, 1.0, single.mean)
+        return EnsembleResult("single", False, reason, single.mean, single.mean, single.scores, (member,), tuple(tried))
+    strategy, members, scores, gain = max(scored, key=lambda row: row[3])
+    weights = fit_ensemble(experiment, strategy.key, members).weights
+    kept = tuple(
+        EnsembleMember(member.solution.to_json(), member.key, weight, member.mean)
+        for member, weight in zip(members, weights or [None] * len(members), strict=True)
+        if weight is None or weight > 0.0
+    )
+    reason = f"{strategy.key} beats the best single solution by {gain:.4g} on the folds, beyond the noise"
+    return EnsembleResult(strategy.key, True, reason, single.mean, float(np.mean(scores)), scores, kept, tuple(tried))

@@ -1,0 +1,387 @@
+"""Evaluation: the one place where a score is computed.
+
+A solution is walked block by block on each fold; what the table blocks produced for a fold is reused by every solution that
+shares that prefix, and a finished evaluation is cached by content, so it is never computed twice, in this run or a later one.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from . import registry
+from .cache import EvaluationCache, code_version
+from .deadline import Deadline
+from .errors import DeadlinePassed, Failure, MleStarError
+from .folds import Fold
+from .pipeline import Setting, fit_context, fit_table_block, fit_transformed
+from .plugins import Transform
+from .solution import Block, Solution, content_key
+from .table import Table
+
+if TYPE_CHECKING:
+    from .experiment import Experiment
+
+log = logging.getLogger(__name__)
+
+_PREFIX_CACHE_BYTES = 1 << 30
+_GRACE_S = 1.0
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """Which folds a score is the mean of. All candidates that are compared share one plan.
+
+    `max_rows` caps the development rows taken part (a seeded subsample); None takes all.
+    """
+
+    n_folds: int
+    repeats: int = 1
+    max_rows: int | None = None
+
+    def to_json(self) -> dict[str, int | None]:
+        """Return a JSON-ready mapping."""
+        return {"n_folds": self.n_folds, "repeats": self.repeats, "max_rows": self.max_rows}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A solution scored on the folds of a plan.
+
+    Attributes
+    ----------
+    scores : tuple of float
+        One per fold, in the metric's own direction; empty after a failure.
+    oof : ndarray (n_rows, n_outputs) float32 or None
+        Out-of-fold predictions of the first repeat; NaN for rows no fold validated.
+    seconds : float
+        Wall time of the evaluation when it was computed.
+    fold_seconds : tuple of float
+        Seconds of learner and block fitting per fold, on `threads_per_fold` threads.
+    rounds : tuple
+        Rounds of an iterative learner per fold; None for others.
+    cut : bool
+        The deadline stopped at least one fit early, so the score depends on the machine's speed.
+    cached : bool
+        It was not computed now.
+    """
+
+    solution: Solution
+    scores: tuple[float, ...]
+    oof: np.ndarray | None
+    seconds: float
+    fold_seconds: tuple[float, ...] = ()
+    rounds: tuple[int | None, ...] = ()
+    failure: Failure | None = None
+    cut: bool = False
+    cached: bool = False
+
+    @property
+    def key(self) -> str:
+        """The solution's key."""
+        return self.solution.key
+
+    @property
+    def mean(self) -> float:
+        """Mean over folds; NaN after a failure, which no comparison can win."""
+        return float(np.mean(self.scores)) if self.scores else math.nan
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over folds (n − 1)."""
+        return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
+
+    @property
+    def refit_rounds(self) -> int | None:
+        """Rounds for a fit on all rows: the folds' mean, a little more for the larger data."""
+        known = [count for count in self.rounds if count is not None]
+        return max(1, round(1.1 * float(np.mean(known)))) if known else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready mapping without the predictions."""
+        return {
+            "key": self.key,
+            "solution": self.solution.to_json(),
+            "scores": list(self.scores),
+            "mean": None if math.isnan(self.mean) else self.mean,
+            "std": self.std,
+            "seconds": self.seconds,
+            "fold_seconds": list(self.fold_seconds),
+            "rounds": list(self.rounds),
+            "failure": {"kind": self.failure.kind, "message": self.failure.message} if self.failure else None,
+            "cut": self.cut,
+            "cached": self.cached,
+        }
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any], oof: np.ndarray | None = None) -> Evaluation:
+        """Rebuild an evaluation; it counts as cached."""
+        failure = Failure(**body["failure"]) if body.get("failure") else None
+        return cls(
+            Solution.from_json(body["solution"]), tuple(body["scores"]), oof, body["seconds"],
+            tuple(body["fold_seconds"]), tuple(body["rounds"]), failure, body["cut"], cached=True,
+        )  # fmt: skip
+
+
+@dataclass
+class _FoldResult:
+    score: float
+    prediction: np.ndarray
+    seconds: float
+    rounds: int | None
+    cut: bool
+
+
+class _PrefixCache:
+    """Transformed (training, validation) tables by fold and blocks, least recently used dropped first. Thread-safe."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held: OrderedDict[tuple[int, tuple[Block, ...]], tuple[Table, Table, list[Transform], int]] = (
+            OrderedDict()
+        )
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[int, tuple[Block, ...]]) -> tuple[Table, Table, list[Transform]] | None:
+        with self._lock:
+            found = self._held.get(key)
+            if found is None:
+                return None
+            self._held.move_to_end(key)
+            return found[:3]
+
+    def put(self, key: tuple[int, tuple[Block, ...]], train: Table, valid: Table, transforms: list[Transform]) -> None:
+        size = sum(int(table.frame.memory_usage(index=False).sum()) for table in (train, valid))
+        if size > self._limit:
+            return
+        with self._lock:
+            self._held[key] = (train, valid, transforms, size)
+            self._bytes += size
+            while self._bytes > self._limit:
+                _, (_, _, _, freed) = self._held.popitem(last=False)
+                self._bytes -= freed
+
+
+class Evaluator:
+    """Scores solutions of one experiment on one plan of folds.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    plan : FoldPlan
+        Evaluations of different plans are never compared with each other.
+    """
+
+    def __init__(self, experiment: Experiment, plan: FoldPlan) -> None:
+        self.experiment = experiment
+        self.plan = plan
+        self.setting = Setting(experiment.task, experiment.shape, experiment.split, experiment.seed)
+        self._cache = EvaluationCache(experiment.resources.cache_path)
+        self._prefixes = _PrefixCache(_PREFIX_CACHE_BYTES)
+        self._speed: dict[str, float] = {}
+        self._known: dict[str, Evaluation] = {}
+
+    @cached_property
+    def folds(self) -> tuple[Fold, ...]:
+        """The folds of the plan."""
+        split, rows = self.experiment.split, None
+        if self.plan.max_rows is not None and self.plan.max_rows < len(split.development):
+            # Time order keeps the newest rows: they are closest to what the model will meet.
+            rows = split.subsample(self.plan.max_rows)
+        return split.folds(self.plan.n_folds, self.plan.repeats, rows)
+
+    @cached_property
+    def test_train_ratio(self) -> float:
+        """Validation rows per training row, for the corrected t statistic."""
+        return float(np.mean([len(fold.valid) / len(fold.train) for fold in self.folds]))
+
+    @cached_property
+    def covered(self) -> np.ndarray:
+        """Positions that have an out-of-fold prediction, ascending."""
+        return np.unique(np.concatenate([fold.valid for fold in self.folds if fold.repeat == 0]))
+
+    @cached_property
+    def _content(self) -> str:
+        return content_key(
+            [self.experiment.dataset.fingerprint, self.experiment.split.key, self.plan.to_json(), self.experiment.seed,
+             self.experiment.task.metric.key, self.experiment.resources.threads, code_version()]
+        )  # fmt: skip
+
+    def recall(self, solution: Solution) -> Evaluation | None:
+        """Return a finished evaluation without computing anything, or None."""
+        if solution.key in self._known:
+            return self._known[solution.key]
+        found = self._cache.get(f"{self._content}:{solution.key}")
+        if found is None:
+            return None
+        evaluation = Evaluation.from_json(*found)
+        self._known[solution.key] = evaluation
+        self._learn_speed(evaluation)
+        return evaluation
+
+    def evaluate(self, solution: Solution, deadline: Deadline, origin: str = "") -> Evaluation:
+        """Score a solution; never raises for a candidate's own fault, which comes back as a typed failure.
+
+        A candidate that is not expected to finish in time is not started (`timeout`); a cached one charges the deadline what
+        it cost when it was computed. The evaluation is written to the journal with its `origin`.
+        """
+        first_time = solution.key not in self._known
+        evaluation = self.recall(solution)
+        if evaluation is not None:
+            if first_time:
+                deadline.charge(evaluation.seconds)
+        else:
+            estimate = self.estimate(solution)
+            if deadline.passed or estimate > deadline.remaining() * 1.2 + 1.0:
+                message = f"not started: about {estimate:.0f} s needed, {deadline.remaining():.0f} s left"
+                evaluation = Evaluation(solution, (), None, 0.0, failure=Failure("timeout", message))
+            else:
+                evaluation = self._compute(solution, deadline)
+        if evaluation.failure is None:
+            self._known[solution.key] = evaluation
+        if first_time:
+            self.experiment.record(
+                "evaluation", {"origin": origin, "plan": self.plan.to_json(), **evaluation.to_json()}
+            )
+        return evaluation
+
+    def estimate(self, solution: Solution) -> float:
+        """Expected wall seconds of an evaluation here, from what was measured so far or the learner's own prior."""
+        prior = self._prior(solution)
+        if solution.model.component in self._speed:
+            return prior * self._speed[solution.model.component]
+        factors = sorted(self._speed.values())
+        return prior * (factors[len(factors) // 2] if factors else 1.0)
+
+    def _prior(self, solution: Solution) -> float:
+        """Wall seconds by the learner's own rule of thumb."""
+        shape = self.experiment.shape
+        share = len(self.folds[-1].train) / max(shape.n_rows, 1)
+        return registry.model(solution.model.component).cost(shape) * self._waves() * share
+
+    def _waves(self) -> int:
+        return math.ceil(len(self.folds) / max(1, min(self.experiment.resources.threads, len(self.folds))))
+
+    def _learn_speed(self, evaluation: Evaluation) -> None:
+        prior = self._prior(evaluation.solution)
+        if evaluation.failure is None and not evaluation.cut and prior > 0:
+            self._speed[evaluation.solution.model.component] = max(evaluation.seconds, 0.01) / prior
+
+    def _compute(self, solution: Solution, deadline: Deadline) -> Evaluation:
+        """Run the folds in threads; a fit that cannot be interrupted is left behind when time is over."""
+        start = time.monotonic()
+        stop = threading.Event()
+        box: list[Evaluation] = []
+
+        def work() -> None:
+            box.append(self._run_folds(solution, deadline, stop, start))
+
+        thread = threading.Thread(target=work, daemon=True, name=f"evaluate-{solution.key}")
+        thread.start()
+        thread.join(deadline.remaining() + _GRACE_S)
+        if not box:
+            stop.set()
+            message = (
+                f"{solution.model.component} did not finish in {time.monotonic() - start:.0f} s; give it more time"
+            )
+            return Evaluation(solution, (), None, time.monotonic() - start, failure=Failure("timeout", message))
+        evaluation = box[0]
+        if evaluation.failure is None and not evaluation.cut:
+            self._cache.put(f"{self._content}:{solution.key}", evaluation.to_json(), evaluation.oof)
+        self._learn_speed(evaluation)
+        return evaluation
+
+    def _run_folds(self, solution: Solution, deadline: Deadline, stop: threading.Event, start: float) -> Evaluation:
+        folds = self.folds
+        at_once = max(1, min(self.experiment.resources.threads, len(folds)))
+        try:
+            results: list[_FoldResult] = Parallel(n_jobs=at_once, backend="threading")(
+                delayed(self._one_fold)(solution, number, threads, deadline, stop)
+                for number, threads in enumerate(_threads_per_fold(len(folds), self.experiment.resources.threads))
+            )
+        except MemoryError:
+            failure = Failure("memory", f"{solution.model.component} ran out of memory; use fewer rows or columns")
+        except DeadlinePassed as error:
+            failure = Failure("timeout", str(error))
+        except MleStarError as error:
+            failure = Failure("invalid", str(error))
+        except Exception as error:  # noqa: BLE001 - a candidate may fail in any way its library chooses
+            log.warning("candidate failed: %s", solution.describe(), exc_info=True)
+            failure = Failure(
+                "error", f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
+            )
+        else:
+            return self._gather(solution, results, time.monotonic() - start)
+        return Evaluation(solution, (), None, time.monotonic() - start, failure=failure)
+
+    def _gather(self, solution: Solution, results: Sequence[_FoldResult], seconds: float) -> Evaluation:
+        oof = np.full((self.experiment.dataset.n_rows, self.experiment.task.n_outputs), np.nan, dtype=np.float32)
+        for fold, result in zip(self.folds, results, strict=True):
+            if not np.isfinite(result.prediction).all() or not math.isfinite(result.score):
+                failure = Failure("invalid", f"{solution.model.component} predicted values that are not finite")
+                return Evaluation(solution, (), None, seconds, failure=failure)
+            if fold.repeat == 0:
+                oof[fold.valid] = result.prediction
+        return Evaluation(
+            solution, tuple(result.score for result in results), oof, seconds,
+            tuple(result.seconds for result in results), tuple(result.rounds for result in results),
+            cut=any(result.cut for result in results),
+        )  # fmt: skip
+
+    def _one_fold(
+        self, solution: Solution, number: int, threads: int, deadline: Deadline, stop: threading.Event
+    ) -> _FoldResult:
+        if stop.is_set():
+            raise DeadlinePassed("the evaluation was given up")
+        started = time.monotonic()
+        fold = self.folds[number]
+        waves_left = max(1, math.ceil((len(self.folds) - number) / max(1, self.experiment.resources.threads)))
+        own = deadline.share(1.0 / waves_left)
+        y = self.experiment.dataset.y
+        train, valid, transforms = self._prefix(solution.prefix, number, threads, own)
+        fitted = fit_transformed(self.setting, solution, train, transforms, y[fold.train], fold.train, threads, own)
+        prediction = fitted.predict_transformed(valid)
+        score = self.experiment.task.metric.score(y[fold.valid], prediction)
+        return _FoldResult(score, prediction, time.monotonic() - started, fitted.model.rounds, fitted.model.cut)
+
+    def _prefix(
+        self, blocks: tuple[Block, ...], number: int, threads: int, deadline: Deadline
+    ) -> tuple[Table, Table, list[Transform]]:
+        """Return fold `number` after these table blocks, from the longest prefix at hand."""
+        found = self._prefixes.get((number, blocks))
+        if found is not None:
+            return found
+        fold = self.folds[number]
+        if not blocks:
+            table = self.experiment.dataset.table
+            train, valid, transforms = table.take(fold.train), table.take(fold.valid), []
+        else:
+            train, valid, transforms = self._prefix(blocks[:-1], number, threads, deadline)
+            deadline.check(f"preparing {blocks[-1].name}")
+            context = fit_context(self.setting, fold.train, threads, deadline)
+            train, transform = fit_table_block(blocks[-1], train, self.experiment.dataset.y[fold.train], context)
+            valid = transform.apply(valid)
+            transforms = [*transforms, transform]
+        self._prefixes.put((number, blocks), train, valid, transforms)
+        return train, valid, transforms
+
+
+def _threads_per_fold(n_folds: int, threads: int) -> list[int]:
+    """Threads for each fold's fit, so that the last, incomplete wave uses all cores too."""
+    last = n_folds % threads if threads > 1 else 0
+    return (
+        [1] * (n_folds - last) + [max(1, threads // last)] * last
+        if threads <= n_folds
+        else [threads // n_folds] * n_folds
+    )

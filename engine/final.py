@@ -1,0 +1,243 @@
+"""The final model: the chosen solutions fitted on given rows, saved with a manifest, loaded in a fresh process.
+
+A saved model is a folder: `model.joblib`, `schema.json` (what rows must look like), `about.json` (task, score, environment) and
+`manifest.json` with the SHA-256 of each. `load` refuses a folder that does not match its manifest. That guards against damage and
+mix-ups, not against an attacker who rewrites the manifest too: joblib files can execute code, so load only folders you made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from .deadline import Deadline
+from .ensembling import fit_ensemble
+from .errors import InvalidInput, NotFound, Refused
+from .evaluate import Evaluation
+from .experiment import Experiment
+from .leaderboard import best_single
+from .pipeline import FittedSolution, Setting, fit_solution
+from .plugins import FittedEnsemble
+from .schema import Schema
+from .solution import Solution
+
+_FILES = ("model.joblib", "schema.json", "about.json")
+_ENVIRONMENT = (
+    "mle-star-mcp", "numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "xgboost", "xgboost-cpu", "catboost", "skrub",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the run would deploy: the kept ensemble's members with weights, or the best single solution with weight 1.
+
+    `scores` are per fold (cross-fitted for an ensemble). `weights` is None where the strategy is not a weighted mean.
+    """
+
+    strategy: str
+    members: tuple[Evaluation, ...]
+    weights: tuple[float, ...] | None
+    scores: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean score over the folds."""
+        return float(np.mean(self.scores))
+
+    def oof(self) -> np.ndarray:
+        """Out-of-fold predictions (n_rows, n_outputs) of the weighted mean, or of the plain mean of the members."""
+        stack = np.stack([member.oof for member in self.members if member.oof is not None]).astype(np.float64)
+        return np.asarray(np.average(stack, axis=0, weights=self.weights))
+
+
+def chosen(experiment: Experiment) -> Chosen:
+    """Return the choice recorded last: the ensemble if one was kept and nothing better was found since, else the best single."""
+    single = best_single(experiment).evaluation
+    entry = experiment.run.journal.last("ensemble")
+    if entry is not None and entry.body["kept"] and not experiment.task.metric.better(single.mean, entry.body["mean"]):
+        members = [_recall(experiment, Solution.from_json(row["solution"])) for row in entry.body["members"]]
+        weights = [row["weight"] for row in entry.body["members"]]
+        known = tuple(weights) if all(weight is not None for weight in weights) else None
+        return Chosen(entry.body["strategy"], tuple(members), known, tuple(entry.body["scores"]))
+    best = _recall(experiment, single.solution)
+    return Chosen("single", (best,), (1.0,), best.scores)
+
+
+def _recall(experiment: Experiment, solution: Solution) -> Evaluation:
+    found = experiment.evaluator.recall(solution)
+    if found is None:
+        # The cache was emptied since: compute it once more rather than lose the run.
+        found = experiment.evaluator.evaluate(solution, experiment.deadline, origin="recovered")
+        if found.failure is not None:
+            raise NotFound(f"the predictions of {solution.describe()} are gone and could not be computed again in time")
+    return found
+
+
+@dataclass
+class FinalModel:
+    """Fitted members and the way they are combined; `predict` takes rows as a user has them."""
+
+    schema: Schema
+    target: str
+    regression: bool
+    classes: tuple[str, ...]
+    members: list[FittedSolution]
+    weights: tuple[float, ...] | None
+    ensemble: FittedEnsemble | None
+    n_rows: int
+
+    def predict_table(self, table: Any) -> np.ndarray:
+        """Typed feature rows (a `Table`) → (n_rows, n_outputs)."""
+        stack = np.stack([member.predict_table(table) for member in self.members])
+        if self.weights is not None:
+            return np.asarray(np.average(stack, axis=0, weights=self.weights))
+        if self.ensemble is None:
+            raise InvalidInput("this model has neither weights nor an ensemble; it is damaged, fit it again")
+        return self.ensemble.combine(stack)
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Raw rows → `prediction`, and `proba_<label>` per class for classification; one row per input row, in order."""
+        prediction = self.predict_table(self.schema.table(frame))
+        if self.regression:
+            return pd.DataFrame({"prediction": prediction[:, 0]})
+        labels = np.asarray(self.classes, dtype=object)[prediction.argmax(axis=1)]
+        probabilities = {f"proba_{label}": prediction[:, code] for code, label in enumerate(self.classes)}
+        return pd.DataFrame({"prediction": labels, **probabilities})
+
+
+def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, deadline: Deadline) -> FinalModel:
+    """Fit the chosen members on exactly the rows at `positions`.
+
+    Members that do not fit into the time are left out, heaviest first in weight kept; at least one is always fitted.
+    """
+    setting = Setting(experiment.task, experiment.shape, experiment.split, experiment.seed)
+    table, y = experiment.dataset.table, experiment.dataset.y
+    fitted: list[tuple[int, FittedSolution]] = []
+    order = range(len(choice.members))
+    if choice.weights is not None:
+        weights = choice.weights
+        order = sorted(order, key=lambda number: -weights[number])  # type: ignore[assignment]
+    for done, number in enumerate(order):
+        member = choice.members[number]
+        if fitted and choice.weights is not None and _refit_seconds(member) > deadline.remaining():
+            continue
+        fitted.append(
+            (
+                number,
+                fit_solution(
+                    setting,
+                    member.solution,
+                    table,
+                    y,
+                    positions,
+                    experiment.resources.threads,
+                    deadline,
+                    member.refit_rounds,
+                ),
+            )
+        )
+        experiment.progress("final model", f"{member.solution.model.component} fitted", done + 1, len(choice.members))
+    fitted.sort(key=lambda pair: pair[0])
+    kept_weights = None
+    if choice.weights is not None:
+        kept = [choice.weights[number] for number, _ in fitted]
+        kept_weights = tuple(weight / sum(kept) for weight in kept)
+    ensemble = None if kept_weights is not None else fit_ensemble(experiment, choice.strategy, choice.members)
+    return FinalModel(
+        Schema.of(experiment.dataset), experiment.dataset.target, not experiment.task.is_classification,
+        experiment.task.classes, [solution for _, solution in fitted], kept_weights, ensemble, len(positions),
+    )  # fmt: skip
+
+
+def _refit_seconds(member: Evaluation) -> float:
+    """Expected seconds of one fit: a fold's, since that ran on part of the threads and part of the rows."""
+    return float(np.mean(member.fold_seconds)) if member.fold_seconds else 0.0
+
+
+def refit_seconds(choice: Chosen) -> float:
+    """Expected seconds to fit all members once."""
+    return sum(_refit_seconds(member) for member in choice.members)
+
+
+def save(model: FinalModel, folder: Path, about: dict[str, Any] | None = None) -> None:
+    """Write a model folder; it appears complete or not at all, and replaces an older one."""
+    staging = folder.with_name(f".{folder.name}-{time.time_ns()}")
+    staging.mkdir(mode=0o700, parents=True)
+    joblib.dump(model, staging / "model.joblib", compress=1)
+    (staging / "schema.json").write_text(json.dumps(model.schema.to_json(), indent=1))
+    described = {
+        **(about or {}),
+        "target": model.target,
+        "classes": list(model.classes),
+        "rows": model.n_rows,
+        "solutions": [member.solution.to_json() for member in model.members],
+        "python": platform.python_version(),
+        "environment": _installed(_ENVIRONMENT),
+    }
+    (staging / "about.json").write_text(json.dumps(described, indent=1))
+    manifest = {name: _sha256(staging / name) for name in _FILES}
+    (staging / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    if folder.exists():
+        outdated = folder.with_name(f".{folder.name}-old-{time.time_ns()}")
+        folder.rename(outdated)
+        staging.rename(folder)
+        for path in outdated.iterdir():
+            path.unlink()
+        outdated.rmdir()
+    else:
+        staging.rename(folder)
+
+
+def load(folder: Path) -> FinalModel:
+    """Load a saved model; raises `NotFound` where there is none and `Refused` where a file does not match the manifest."""
+    manifest_path = folder / "manifest.json"
+    if not manifest_path.is_file():
+        raise NotFound(
+            f"{folder} is not a model folder: it has no manifest.json; pass the model folder of a finished run"
+        )
+    manifest = json.loads(manifest_path.read_text())
+    if not isinstance(manifest, dict):
+        raise Refused(f"{folder.name}/manifest.json is damaged; take the folder from the run again")
+    for name in _FILES:
+        if not (folder / name).is_file() or manifest.get(name) != _sha256(folder / name):
+            raise Refused(f"{folder.name}/{name} does not match its manifest; take the folder from the run again")
+    here = _installed(_ENVIRONMENT)
+    then = json.loads((folder / "about.json").read_text())["environment"]
+    try:
+        model = joblib.load(folder / "model.joblib")
+    except Exception as error:
+        other = ", ".join(
+            f"{name} {then[name]}, here {here.get(name, 'absent')}" for name in then if then[name] != here.get(name)
+        )
+        raise Refused(
+            f"the model could not be loaded ({type(error).__name__}); it was made with {other or 'this environment'}"
+        ) from error
+    if not isinstance(model, FinalModel):
+        raise Refused(f"{folder.name}/model.joblib does not hold a model of this package")
+    return model
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _installed(names: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

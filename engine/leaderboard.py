@@ -1,0 +1,54 @@
+"""The leaderboard: every solution of a run that has a score on the run's folds, best first, read from the journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import registry
+from .errors import NotFound
+from .evaluate import Evaluation
+from .experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An evaluation and the stage it came from."""
+
+    evaluation: Evaluation
+    origin: str
+
+    @property
+    def family(self) -> str:
+        """The learner's family."""
+        return registry.model(self.evaluation.solution.model.component).family
+
+
+def leaderboard(experiment: Experiment) -> list[Ranked]:
+    """Return distinct scored solutions, best first; equal scores keep the order in which they were found.
+
+    Predictions are not loaded; `Evaluator.recall` gives them.
+    """
+    found: dict[str, Ranked] = {}
+    plan = experiment.plan.to_json()
+    for entry in experiment.run.journal.read("evaluation"):
+        body = entry.body
+        if body["plan"] == plan and body["failure"] is None and body["key"] not in found:
+            found[body["key"]] = Ranked(Evaluation.from_json(body), body["origin"])
+    sign = -1.0 if experiment.task.metric.greater_is_better else 1.0
+    return sorted(found.values(), key=lambda ranked: sign * ranked.evaluation.mean)
+
+
+def best_single(experiment: Experiment) -> Ranked:
+    """Return the best solution so far; raises `NotFound` before anything was scored."""
+    board = leaderboard(experiment)
+    if not board:
+        raise NotFound("no solution has a score yet; call build_baselines first")
+    return board[0]
+
+
+def dummy_score(experiment: Experiment) -> float | None:
+    """Mean score of the dummy learner, or None before it was evaluated."""
+    for ranked in leaderboard(experiment):
+        if ranked.family == "dummy":
+            return ranked.evaluation.mean
+    return None

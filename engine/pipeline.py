@@ -1,0 +1,229 @@
+"""Fitting a solution on some rows: table blocks, adapter, target transform, learner, correction of predictions.
+
+Everything learnt from data is learnt here, from the rows it is given and no others. Scoring is `evaluate`'s business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import registry
+from .adapter import Adapter
+from .deadline import Deadline
+from .folds import Split
+from .plugins import (
+    EarlyStopping,
+    FitContext,
+    FittedModel,
+    Model,
+    ParamDict,
+    Positions,
+    PostTransform,
+    TargetTransform,
+    TrainingData,
+    Transform,
+)
+from .shape import DataShape
+from .solution import Block, Solution
+from .table import Table
+from .task import Task
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What stays the same for every fit of an experiment."""
+
+    task: Task
+    shape: DataShape
+    split: Split
+    seed: int
+
+
+@dataclass
+class FittedSolution:
+    """A solution fitted on some rows; dumps and loads with joblib."""
+
+    solution: Solution
+    n_outputs: int
+    regression: bool
+    transforms: list[Transform]
+    adapter: Adapter
+    present: np.ndarray
+    target: TargetTransform | None
+    model: FittedModel
+    post: PostTransform | None
+    seconds: float = 0.0
+
+    def predict_table(self, table: Table) -> np.ndarray:
+        """Raw feature rows → (n_rows, n_outputs) probabilities or values."""
+        for transform in self.transforms:
+            table = transform.apply(table)
+        return self.predict_transformed(table)
+
+    def predict_transformed(self, table: Table) -> np.ndarray:
+        """Rows that went through the table blocks → (n_rows, n_outputs)."""
+        prediction = self._raw(table)
+        return self.post.apply(prediction) if self.post else prediction
+
+    def _raw(self, table: Table) -> np.ndarray:
+        prediction = self.model.predict(self.adapter.apply(table))
+        if not self.regression and len(self.present) < self.n_outputs:
+            # A fold may lack a rare class: the learner never saw it and gives it no probability.
+            wide = np.zeros((len(prediction), self.n_outputs))
+            wide[:, self.present] = prediction
+            prediction = wide
+        return self.target.inverse(prediction) if self.target else prediction
+
+
+def fit_context(setting: Setting, positions: np.ndarray, threads: int, deadline: Deadline) -> FitContext:
+    """Build the context for fitting on the rows at `positions` (into the dataset)."""
+
+    def inner_folds(n_folds: int) -> Sequence[Positions]:
+        return setting.split.inner_folds(positions, n_folds, setting.seed)
+
+    return FitContext(setting.task, setting.shape, setting.seed, threads, deadline, inner_folds)
+
+
+def fit_table_block(block: Block, table: Table, y: np.ndarray, context: FitContext) -> tuple[Table, Transform]:
+    """Fit one table block on training rows; returns the transformed training table and the fitted transform."""
+    component = registry.component(block.slot, block.component)
+    if component.fit_table is None:
+        raise TypeError(f"{block.name} is not a table component")
+    return component.fit_table(table, y, {**component.defaults, **dict(block.params)}, context)
+
+
+def inner_fraction(n_rows: int) -> float:
+    """Share of a training fold held out to choose the number of rounds: enough rows to decide, no more than needed."""
+    return float(np.clip(2000 / max(n_rows, 1), 0.08, 0.2))
+
+
+def model_params(model: Model, block: Block, shape: DataShape) -> ParamDict:
+    """The learner's defaults for this shape, overridden by the block's parameters."""
+    return {**model.defaults(shape), **dict(block.params)}
+
+
+def fit_transformed(
+    setting: Setting,
+    solution: Solution,
+    table: Table,
+    transforms: list[Transform],
+    y: np.ndarray,
+    positions: np.ndarray,
+    threads: int,
+    deadline: Deadline,
+    rounds: int | None = None,
+) -> FittedSolution:
+    """Fit what follows the table blocks on transformed training rows.
+
+    Parameters
+    ----------
+    table : Table (n_rows, …)
+        Training rows after the table blocks.
+    y : ndarray (n_rows,)
+        Their targets.
+    positions : ndarray (n_rows,)
+        Their positions in the dataset, for inner splits.
+    rounds : int, optional
+        Fixed number of rounds of an iterative learner; then no rows are held out to choose it.
+    """
+    start = time.monotonic()
+    context = fit_context(setting, positions, threads, deadline)
+    model = registry.model(solution.model.component)
+    adapter = Adapter.fit(table, model.needs)
+    X = adapter.apply(table)
+    regression = not setting.task.is_classification
+    present = np.arange(1) if regression else np.unique(y)
+    target_block = solution.block("target")
+    target: TargetTransform | None = None
+    fitted_y, weight = y, None
+    if target_block is not None:
+        component = registry.component("target", target_block.component)
+        if component.fit_target is None:
+            raise TypeError(f"{target_block.name} is not a target component")
+        target = component.fit_target(y, {**component.defaults, **dict(target_block.params)}, context)
+        fitted_y, weight = target.transform(y), target.weights(y)
+
+    def fit(fit_rows: np.ndarray | None, early_rows: np.ndarray | None, rounds: int | None) -> FittedModel:
+        """Fit the learner on some of the rows (None: all), stopping early on others."""
+        rows = slice(None) if fit_rows is None else fit_rows
+        part_y = fitted_y[rows]
+        part_weight = None if weight is None else weight[rows]
+        early = None
+        if early_rows is not None and len(early_rows):
+            early = EarlyStopping(
+                X.iloc[early_rows],
+                _compact(fitted_y[early_rows], present, regression),
+                None if weight is None else weight[early_rows],
+            )
+        return model.fit(
+            TrainingData(
+                X=X.iloc[rows],
+                y=_compact(part_y, present, regression),
+                weight=part_weight,
+                kind=setting.task.kind,
+                n_classes=0 if regression else len(present),
+                metric=setting.task.metric,
+                params=model_params(model, solution.model, setting.shape),
+                seed=setting.seed,
+                threads=threads,
+                deadline=deadline,
+                early=early,
+                rounds=rounds,
+            )
+        )
+
+    post_block = solution.block("post")
+    wants_early = model.early_stopping and rounds is None
+    fit_rows = held = None
+    if wants_early or post_block is not None:
+        fit_rows, held = setting.split.inner_holdout(positions, inner_fraction(len(y)), setting.seed)
+        if not regression and len(np.unique(y[fit_rows])) < len(present):
+            # Every class must be seen in fitting: without that, no rows are held out.
+            fit_rows, held = None, None
+    part = FittedSolution(
+        solution, setting.task.n_outputs, regression, transforms, adapter, present, target,
+        fit(fit_rows, held if wants_early else None, rounds), None,
+    )  # fmt: skip
+    if post_block is not None and held is not None:
+        component = registry.component("post", post_block.component)
+        if component.fit_post is None:
+            raise TypeError(f"{post_block.name} is not a post component")
+        unseen = part._raw(table.take(held))
+        part.post = component.fit_post(unseen, y[held], {**component.defaults, **dict(post_block.params)}, context)
+        if rounds is not None or not wants_early:
+            # The correction is known now; the learner itself may have all rows.
+            part.model = fit(None, None, rounds)
+    part.seconds = time.monotonic() - start
+    return part
+
+
+def _compact(y: np.ndarray, present: np.ndarray, regression: bool) -> np.ndarray:
+    """Class codes → 0…k−1 among the classes present; values stay."""
+    return y if regression else np.searchsorted(present, y).astype(np.int64)
+
+
+def fit_solution(
+    setting: Setting,
+    solution: Solution,
+    table: Table,
+    y: np.ndarray,
+    positions: np.ndarray,
+    threads: int,
+    deadline: Deadline,
+    rounds: int | None = None,
+) -> FittedSolution:
+    """Fit a whole solution on the rows at `positions` of a table; the final fit of a run. Arguments as `fit_transformed`."""
+    start = time.monotonic()
+    context = fit_context(setting, positions, threads, deadline)
+    rows, rows_y = table.take(positions), y[positions]
+    transforms: list[Transform] = []
+    for block in solution.prefix:
+        rows, transform = fit_table_block(block, rows, rows_y, context)
+        transforms.append(transform)
+    fitted = fit_transformed(setting, solution, rows, transforms, rows_y, positions, threads, deadline, rounds)
+    fitted.seconds = time.monotonic() - start
+    return fitted

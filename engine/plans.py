@@ -1,0 +1,169 @@
+"""Plans for a block: what the inner loop of refinement tries, in order, as a function of the run so far.
+
+First what the coordinator asked for, then what research ranked, then components not tried yet, then parameters proposed by
+Optuna's TPE, seeded with every solution of the run that differs in this block's parameters only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import optuna
+
+from . import registry
+from .defaults import additions, alternatives, place, usable, with_model
+from .experiment import Experiment
+from .leaderboard import leaderboard
+from .pipeline import model_params
+from .plugins import Component, Model
+from .solution import Block, Params, Solution
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One proposal for a block: where it comes from, and the solution it leads to."""
+
+    source: str
+    text: str
+    solution: Solution
+
+
+def plans_for(
+    experiment: Experiment,
+    solution: Solution,
+    target: Block,
+    asked: Sequence[Block],
+    research: Sequence[Block],
+    inner: int,
+) -> Iterator[Plan]:
+    """Yield plans for a block without repeating a solution: asked for, from research, untried components, then parameters.
+
+    Parameters are proposed half of the time once components were tried, so that four plans cover both.
+    """
+    seen = {solution.key} | {ranked.evaluation.key for ranked in leaderboard(experiment)}
+    count = 0
+    for plan in _components(experiment, solution, target, asked, research):
+        forced = plan.source == "asked"
+        if plan.solution.key in seen and not forced:
+            continue
+        if count >= max(1, inner // 2) and not forced and _has_space(experiment, target):
+            break
+        seen.add(plan.solution.key)
+        count += 1
+        yield plan
+    yield from _parameters(experiment, solution, target, seen, inner)
+    for plan in _components(experiment, solution, target, (), research):
+        if plan.solution.key not in seen:
+            seen.add(plan.solution.key)
+            yield plan
+
+
+def _components(
+    experiment: Experiment, solution: Solution, target: Block, asked: Sequence[Block], research: Sequence[Block]
+) -> Iterator[Plan]:
+    shape = experiment.shape
+    for block in asked:
+        yield Plan("asked", _text(block), _put(experiment, solution, block))
+    same_slot = [block for block in research if block.slot == target.slot]
+    for block in same_slot:
+        if block.slot == "model" or usable(block.slot, block.component, shape):
+            yield Plan("research", _text(block), _put(experiment, solution, block))
+    if target.component:
+        for block in alternatives(solution, target, shape):
+            yield Plan("component", _text(block), _put(experiment, solution, block))
+    for block in additions(solution, shape):
+        if block.slot == target.slot:
+            yield Plan("component", f"add {_text(block)}", _put(experiment, solution, block))
+
+
+def _put(experiment: Experiment, solution: Solution, block: Block) -> Solution:
+    if block.slot == "model" and block.component != solution.model.component:
+        return with_model(solution, block.component, experiment.shape, dict(block.params))
+    return place(solution, block)
+
+
+def _text(block: Block) -> str:
+    params = ", ".join(f"{name}={value}" for name, value in block.params)
+    return f"{block.component}({params})" if params else block.component
+
+
+def _current_params(experiment: Experiment, target: Block) -> Params:
+    if target.slot == "model":
+        return model_params(registry.model(target.component), target, experiment.shape)
+    return {**registry.component(target.slot, target.component).defaults, **dict(target.params)}
+
+
+def _descriptor(target: Block) -> Model | Component:
+    if target.slot == "model":
+        return registry.model(target.component)
+    return registry.component(target.slot, target.component)
+
+
+def _has_space(experiment: Experiment, target: Block) -> bool:
+    if not target.component:
+        return False
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return bool(_descriptor(target).space(study.ask(), experiment.shape))
+
+
+def _parameters(
+    experiment: Experiment, solution: Solution, target: Block, seen: set[str], inner: int
+) -> Iterator[Plan]:
+    """Propose parameters by TPE, told about every solution of this run that differs in this block's parameters only."""
+    if not _has_space(experiment, target):
+        return
+    descriptor = _descriptor(target)
+    direction = "maximize" if experiment.task.metric.greater_is_better else "minimize"
+    sampler = optuna.samplers.TPESampler(seed=experiment.seed, n_startup_trials=4)
+    study = optuna.create_study(sampler=sampler, direction=direction)
+    _tell_known(experiment, study, solution, target)
+    for _ in range(4 * inner):
+        trial = study.ask()
+        params = descriptor.space(trial, experiment.shape)
+        proposal = solution.replace(target, target.with_params(params))
+        if proposal.key not in seen:
+            seen.add(proposal.key)
+            yield Plan("parameters", _changed(experiment, target, params), proposal)
+        scored = experiment.evaluator.recall(proposal)
+        if scored is None:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            study.tell(trial, scored.mean)
+
+
+def _tell_known(experiment: Experiment, study: optuna.Study, solution: Solution, target: Block) -> None:
+    """Seed the search with the solutions of this run that are the same but for this block's parameters."""
+    probe = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    _descriptor(target).space(probe, experiment.shape)
+    rest = set(solution.blocks) - {target}
+    for ranked in leaderboard(experiment):
+        own = set(ranked.evaluation.solution.blocks) - rest
+        if len(own) != 1 or not rest <= set(ranked.evaluation.solution.blocks):
+            continue
+        block = own.pop()
+        if (block.slot, block.component) != (target.slot, target.component):
+            continue
+        values = _current_params(experiment, block)
+        known = {
+            name: distribution
+            for name, distribution in probe.distributions.items()
+            if name in values and distribution._contains(distribution.to_internal_repr(values[name]))
+        }
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={name: values[name] for name in known}, distributions=known, value=ranked.evaluation.mean
+            )
+        )
+
+
+def _changed(experiment: Experiment, target: Block, params: Params) -> str:
+    current = _current_params(experiment, target)
+    changes = [
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in params.items()
+        if current.get(name) != value
+    ]
+    return f"{target.component}({', '.join(changes)})"

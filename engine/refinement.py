@@ -1,0 +1,177 @@
+"""Targeted refinement (MLE-STAR §3.2, Algorithm 2): the outer loop takes one block after the other, the inner loop tries plans on
+the ORIGINAL block, and the best plan is kept only if it is better by more than the noise of paired fold differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from .ablation import Impact, block_order
+from .compare import Comparison, accept, paired_comparison
+from .deadline import Deadline
+from .errors import InvalidInput
+from .evaluate import Evaluation
+from .experiment import Experiment
+from .leaderboard import best_single
+from .plans import Plan, plans_for
+from .solution import SLOTS, Block, Solution
+
+
+@dataclass(frozen=True)
+class TriedPlan:
+    """A plan and what it scored; `score` is None after a failure, whose reason is in `failure`."""
+
+    source: str
+    text: str
+    score: float | None
+    gain: float | None
+    seconds: float
+    kept: bool
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One pass of the outer loop."""
+
+    block: str
+    before: float
+    after: float
+    accepted: bool
+    reason: str
+    plans: tuple[TriedPlan, ...]
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What was tried, what was kept, and why the loop ended."""
+
+    steps: tuple[Step, ...]
+    solution: Solution
+    before: float
+    after: float
+    ended: str
+
+
+def refine(
+    experiment: Experiment,
+    deadline: Deadline,
+    block: str | None = None,
+    asked: Sequence[Block] = (),
+    outer: int = 4,
+    inner: int = 4,
+    research: Sequence[Block] = (),
+) -> Refinement:
+    """Improve the best solution block by block.
+
+    Parameters
+    ----------
+    block : str, optional
+        Only this block or slot (`encode`, `model.lightgbm`); by default the ablation's order.
+    asked : sequence of Block
+        The coordinator's own plans, tried first.
+    outer, inner : int
+        Blocks to take, and plans per block.
+    research : sequence of Block
+        Blocks ranked by the research stage, tried before untried components.
+    """
+    current = _with_predictions(experiment, best_single(experiment).evaluation)
+    before = current.mean
+    steps: list[Step] = []
+    refined = refined_blocks(experiment)
+    ended = f"{outer} steps done"
+    for number in range(outer):
+        if deadline.passed:
+            ended = "time budget used"
+            break
+        target = _target(experiment, current.solution, block, refined)
+        plans = plans_for(experiment, current.solution, target, asked if number == 0 else (), research, inner)
+        step, current = _step(experiment, deadline, current, target, plans, (number, outer, inner))
+        refined.append(target.name)
+        if step.plans:
+            steps.append(step)
+            experiment.record("refinement", {**asdict(step), "solution": current.solution.to_json()})
+        elif block is not None or set(refined) >= {item.name for item in current.solution.blocks}:
+            ended = "nothing left to try"
+            break
+    return Refinement(tuple(steps), current.solution, before, current.mean, ended)
+
+
+def refined_blocks(experiment: Experiment) -> list[str]:
+    """Names of the blocks that were refined in this run, in order."""
+    return [entry.body["block"] for entry in experiment.run.journal.read("refinement")]
+
+
+def _with_predictions(experiment: Experiment, evaluation: Evaluation) -> Evaluation:
+    return experiment.evaluator.recall(evaluation.solution) or evaluation
+
+
+def _target(experiment: Experiment, solution: Solution, name: str | None, refined: Sequence[str]) -> Block:
+    """The block to refine in this step."""
+    if name is not None:
+        for block in solution.blocks:
+            if name in (block.name, block.slot):
+                return block
+        if name in SLOTS:
+            # An empty slot can be refined too: every plan adds to it.
+            return Block.of(next(slot for slot in SLOTS if slot == name), "")
+        accepted = ", ".join([block.name for block in solution.blocks] + list(SLOTS))
+        raise InvalidInput(f"no block is called {name!r}; accepted: {accepted}")
+    entry = experiment.run.journal.last("ablation")
+    rows = [Impact(**{**row, "interval": tuple(row["interval"])}) for row in entry.body["rows"]] if entry else []
+    names = [block.name for block in solution.blocks]
+    chosen = block_order(rows, names, refined)[0]
+    return next(block for block in solution.blocks if block.name == chosen)
+
+
+def _step(
+    experiment: Experiment,
+    deadline: Deadline,
+    current: Evaluation,
+    target: Block,
+    plans: Iterator[Plan],
+    position: tuple[int, int, int],
+) -> tuple[Step, Evaluation]:
+    """Inner loop: score up to `inner` plans on the original block, then accept the best of them or none."""
+    number, outer, inner = position
+    metric = experiment.task.metric
+    tried: list[tuple[Plan, Evaluation]] = []
+    for plan in plans:
+        if len(tried) >= inner or deadline.passed:
+            break
+        evaluation = experiment.evaluator.evaluate(plan.solution, deadline, origin="refinement")
+        tried.append((plan, evaluation))
+        message = f"{target.name}: {plan.text}"
+        experiment.progress("refinement", message, number * inner + len(tried), outer * inner, current.mean)
+    scored = [(plan, evaluation) for plan, evaluation in tried if evaluation.failure is None]
+    winner: Evaluation | None = None
+    reason = "no plan could be scored"
+    if scored:
+        plan, best = max(scored, key=lambda pair: metric.gain(pair[1].mean, current.mean))
+        comparison = paired_comparison(best.scores, current.scores, metric, experiment.evaluator.test_train_ratio)
+        if accept(comparison):
+            winner = best
+        reason = _reason(plan, comparison, winner is not None)
+    rows = tuple(
+        TriedPlan(
+            plan.source, plan.text,
+            evaluation.mean if evaluation.failure is None else None,
+            metric.gain(evaluation.mean, current.mean) if evaluation.failure is None else None,
+            evaluation.seconds, evaluation is winner,
+            f"{evaluation.failure.kind}: {evaluation.failure.message}" if evaluation.failure else None,
+        )
+        for plan, evaluation in tried
+    )  # fmt: skip
+    after = winner or current
+    name = target.name if target.component else f"{target.slot} (empty)"
+    return Step(name, current.mean, after.mean, winner is not None, reason, rows), after
+
+
+def _reason(plan: Plan, comparison: Comparison, accepted: bool) -> str:
+    gain = f"{comparison.mean_gain:+.4g} ± {comparison.standard_error:.2g}"
+    if accepted:
+        return f"kept {plan.text}: {gain}, beyond one standard error of the paired folds"
+    if comparison.mean_gain <= 0:
+        return f"no plan was better; the best, {plan.text}, gave {gain}"
+    return f"not kept: the best, {plan.text}, gave {gain}, within the noise of the folds"

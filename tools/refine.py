@@ -1,0 +1,146 @@
+"""refine: the targeted search, one block after the other, keeping only what beats the noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, Field
+
+from .contract import JobRequest, Report, Tool
+
+if TYPE_CHECKING:
+    from ..engine.experiment import Experiment
+    from ..engine.solution import Block
+
+Scalar = str | int | float | bool | None
+
+
+class PlanRequest(BaseModel):
+    """One plan of the coordinator: a component for the block's slot, with parameters."""
+
+    component: Annotated[str, Field(max_length=60)]
+    params: dict[str, Scalar] = Field(default_factory=dict)
+
+
+class RefineRequest(JobRequest):
+    """Arguments of `refine`."""
+
+    block: Annotated[
+        str | None,
+        Field(
+            max_length=80, description="Block or slot, e.g. encode.onehot or features; default: the ablation's choice."
+        ),
+    ] = None
+    plan: Annotated[
+        list[PlanRequest],
+        Field(max_length=16, description="Your own plans for this block, tried first; needs `block`."),
+    ] = []
+    iterations: Annotated[int, Field(ge=1, le=32, description="Blocks to take (outer loop), 4 plans each.")] = 4
+
+
+class PlanRow(BaseModel):
+    """A plan and its score on the run's folds."""
+
+    block: str
+    plan: str
+    source: str
+    score: float | None
+    gain: float | None
+    kept: bool
+    failure: str | None = None
+
+
+class RefineReport(Report):
+    """What was tried and what was kept."""
+
+    metric: str = ""
+    before: float | None = None
+    after: float | None = None
+    kept: list[str] = Field(default_factory=list)
+    not_kept: list[str] = Field(default_factory=list)
+    plans: list[PlanRow] = Field(default_factory=list)
+
+    def digest(self) -> str:
+        """Decisions for the window."""
+        return "\n".join([self.summary, *(f"- {line}" for line in [*self.kept, *self.not_kept])])
+
+
+_PLANS_SHOWN = 16
+
+
+def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
+    """Refine within the budget."""
+    from ..engine.refinement import refine
+    from .research import ranked_blocks
+
+    asked = _asked(request)
+    result = refine(
+        experiment,
+        experiment.deadline,
+        request.block,
+        asked,
+        outer=request.iterations,
+        inner=max(4, len(asked)),
+        research=ranked_blocks(experiment.run),
+    )
+    plans = [
+        PlanRow(
+            block=step.block,
+            plan=plan.text,
+            source=plan.source,
+            score=None if plan.score is None else round(plan.score, 6),
+            gain=None if plan.gain is None else float(f"{plan.gain:.4g}"),
+            kept=plan.kept,
+            failure=plan.failure,
+        )
+        for step in result.steps
+        for plan in step.plans
+    ]
+    metric = experiment.task.metric
+    kept = [f"{step.block}: {step.reason}" for step in result.steps if step.accepted]
+    return RefineReport(
+        summary=(
+            f"{metric.title} {result.before:.5g} → {result.after:.5g}: {len(kept)} of {len(result.steps)} blocks changed, "
+            f"{len(plans)} plans tried; {result.ended}."
+        ),
+        next="build_ensemble()" if len(result.steps) else "build_ensemble(); nothing was left to refine",
+        metric=metric.key,
+        before=round(result.before, 6),
+        after=round(result.after, 6),
+        kept=kept,
+        not_kept=[f"{step.block}: {step.reason}" for step in result.steps if not step.accepted],
+        plans=plans if request.detail == "full" else plans[-_PLANS_SHOWN:],
+    )
+
+
+def _asked(request: RefineRequest) -> list[Block]:
+    from ..engine import registry
+    from ..engine.errors import InvalidInput
+    from ..engine.solution import SLOTS, Block
+
+    if not request.plan:
+        return []
+    slot = next((slot for slot in SLOTS if request.block and request.block.split(".")[0] == slot), None)
+    if slot is None:
+        raise InvalidInput(f"plan needs block to start with one of {', '.join(SLOTS)}, got {request.block!r}")
+    for plan in request.plan:
+        # An unknown name is refused before any time is spent.
+        _ = registry.model(plan.component) if slot == "model" else registry.component(slot, plan.component)
+    return [Block.of(slot, plan.component, plan.params) for plan in request.plan]
+
+
+TOOL = Tool(
+    name="refine",
+    title="Refine the best solution",
+    description=(
+        "Takes the block with most impact, tries plans on it (yours, research, untried components, tuned parameters) and keeps the "
+        "best only if it beats the noise of paired folds. Takes its time budget. Next: build_ensemble."
+    ),
+    request=RefineRequest,
+    report=RefineReport,
+    work=work,
+    after=("build_baselines", "run_ablation"),
+    window=5,
+    share=0.2,
+    idempotent=False,
+)

@@ -1,0 +1,234 @@
+"""The workflow: which step needs which, how time is shared between them, and the one entry the worker calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from ..engine.errors import NotFound
+from ..engine.registry import discover
+from ..engine.run import RunFolder
+from ..engine.windows import add_entry
+from .contract import Report, Tool
+from .profile_dataset import ProfileRequest
+
+if TYPE_CHECKING:
+    from ..engine.deadline import Deadline
+    from ..engine.experiment import Experiment, Resources
+
+ReportProgress = Callable[[dict[str, Any]], None]
+
+WORKFLOW = "workflow"
+"""Name of the job that runs every phase; not an agent tool."""
+
+PHASES = (
+    "profile_dataset", "search_sota", "build_baselines", "run_ablation", "refine", "build_ensemble", "validate",
+)  # fmt: skip
+
+DEFAULT_BUDGET_S = 120.0
+
+
+class WorkflowRequest(ProfileRequest):
+    """Arguments of a whole run."""
+
+    search_iterations: Annotated[int, Field(ge=0, le=5)] = 2
+    refinement_iterations: Annotated[int, Field(ge=0, le=32)] = 4
+    learners: list[str] | None = None
+
+
+class WorkflowReport(Report):
+    """The reports of all phases, by tool name."""
+
+    phases: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def tools() -> dict[str, Tool]:
+    """All agent tools by name."""
+    found: dict[str, Tool] = discover(__name__.rpartition(".")[0], "TOOL")
+    return found
+
+
+def perform(
+    name: str, arguments: dict[str, Any], run: RunFolder, home: Path, threads: int, report_progress: ReportProgress
+) -> Report:
+    """Do one job on a run: a tool with everything it needs first, or the whole workflow.
+
+    Parameters
+    ----------
+    name : str
+        A tool's name, or `workflow`.
+    arguments : dict
+        The tool's arguments as the client gave them; validated here once more.
+    report_progress : callable
+        Receives progress events as dicts.
+
+    Raises
+    ------
+    MleStarError
+        With a sentence for the user; a run whose profile failed has recorded nothing.
+    """
+    from ..engine.deadline import Deadline
+    from ..engine.experiment import Resources, reopen_experiment
+
+    resources = Resources(threads, home / "cache")
+    if name == WORKFLOW:
+        return _run_workflow(WorkflowRequest(**arguments), run, resources, report_progress)
+    tool = tools().get(name)
+    if tool is None or tool.work is None:
+        raise NotFound(f"no job is called {name!r}; accepted: {', '.join(PHASES)}")
+    request = tool.request(**arguments)
+    budget_s = getattr(request, "time_budget_s", None) or _run_budget(run)
+    deadline = Deadline(budget_s)
+    if isinstance(request, ProfileRequest):
+        experiment = _open(request, run, resources, deadline, budget_s, report_progress)
+    else:
+        experiment = reopen_experiment(run, resources, deadline, report_progress)
+    missing = list(_missing(tool, run))
+    clocks = _clocks([*missing, tool], deadline)
+    for step in missing:
+        _phase(step, step.request(run_id=run.run_id), experiment, next(clocks))
+    report = _phase(tool, request, experiment, next(clocks))
+    report.did_first = [step.name for step in missing]
+    return report
+
+
+def _run_budget(run: RunFolder) -> float:
+    """The budget the run was opened with, for steps that name none."""
+    entry = run.journal.last("budget")
+    return float(entry.body["time_budget_s"]) if entry else DEFAULT_BUDGET_S
+
+
+def _open(
+    request: ProfileRequest,
+    run: RunFolder,
+    resources: Resources,
+    deadline: Deadline,
+    budget_s: float,
+    report_progress: ReportProgress,
+) -> Experiment:
+    from ..engine.experiment import Question, begin_experiment
+
+    report_progress({"phase": "profile", "message": "reading the table", "done": 0, "total": 1})
+    holdout: str | float = request.holdout if request.holdout in ("auto", "none") else float(request.holdout)
+    question = Question(
+        Path(request.path), request.target, request.task, request.metric, request.time_column, request.group_column,
+        tuple(request.id_columns), holdout, request.name, request.seed,
+    )  # fmt: skip
+    experiment = begin_experiment(run, question, resources, deadline, budget_s, report_progress)
+    experiment.record("budget", {"time_budget_s": budget_s})
+    return experiment
+
+
+def _missing(tool: Tool, run: RunFolder) -> Iterator[Tool]:
+    """Earlier steps that have not finished on this run, in workflow order."""
+    finished = {entry.body["tool"] for entry in run.journal.read("report")}
+    needed: set[str] = set()
+    pending = list(tool.after)
+    known = tools()
+    while pending:
+        name = pending.pop()
+        if name not in needed and name not in finished:
+            needed.add(name)
+            pending.extend(known[name].after)
+    for name in PHASES:
+        if name in needed:
+            yield known[name]
+
+
+def _clocks(steps: list[Tool], deadline: Deadline) -> Iterator[Deadline]:
+    """Give each step its share of what is left when it starts, so that time one step saves goes to those after it."""
+    for number, step in enumerate(steps):
+        rest = sum(later.share for later in steps[number:])
+        yield deadline.share(step.share / rest) if number < len(steps) - 1 and rest > 0 else deadline
+
+
+def _phase(tool: Tool, request: Any, experiment: Experiment, deadline: Deadline) -> Report:
+    """Run one step on its own clock; record its report and its window."""
+    run = experiment.run
+    experiment.record("phase", {"phase": tool.name, "status": "started"})
+    started = time.monotonic()
+    whole, experiment.deadline = experiment.deadline, deadline
+    try:
+        if tool.work is not None:
+            report = tool.work(request, experiment)
+        else:
+            report = _answer(tool, request, run)
+    finally:
+        experiment.deadline = whole
+    report.run_id = run.run_id
+    if tool.work is not None:
+        report.windows_changed = _write_windows(tool, report, run)
+    body = report.model_dump(mode="json")
+    experiment.record("report", {"tool": tool.name, "report": body})
+    seconds = round(time.monotonic() - started, 2)
+    experiment.record(
+        "phase", {"phase": tool.name, "status": "finished", "seconds": seconds, "summary": report.summary}
+    )
+    return report
+
+
+def _answer(tool: Tool, request: Any, run: RunFolder) -> Report:
+    """Run a quick tool inside the workflow."""
+    from .workspace import Workspace
+
+    if tool.answer is None:
+        raise TypeError(f"{tool.name} has neither work nor answer")
+    return tool.answer(request, Workspace(run.path.parent.parent))
+
+
+def _write_windows(tool: Tool, report: Report, run: RunFolder) -> list[int]:
+    """Put the outcome into the tool's window; the first step also fills the scope."""
+    add_entry(run.journal, tool.window, report.digest(), 4, "tool", tool.name)
+    if tool.name != "profile_dataset":
+        return [tool.window]
+    add_entry(run.journal, 1, f"{report.summary} Run {run.run_id}.", 5, "tool", tool.name)
+    return [1, tool.window]
+
+
+def _run_workflow(
+    request: WorkflowRequest, run: RunFolder, resources: Resources, report_progress: ReportProgress
+) -> WorkflowReport:
+    """Run all phases on one clock."""
+    from ..engine.deadline import Deadline
+
+    budget_s = request.time_budget_s or DEFAULT_BUDGET_S
+    deadline = Deadline(budget_s)
+    known = tools()
+    profile_arguments = {name: getattr(request, name) for name in ProfileRequest.model_fields}
+    requests: dict[str, dict[str, Any]] = {
+        "search_sota": {"iterations": max(1, request.search_iterations)},
+        "build_baselines": {"learners": request.learners},
+        "refine": {"iterations": max(1, request.refinement_iterations)},
+    }
+    skipped = {"search_sota"} if request.search_iterations == 0 else set()
+    if request.refinement_iterations == 0:
+        skipped |= {"run_ablation", "refine"}
+    steps = [known[name] for name in PHASES if name not in skipped]
+    clocks = _clocks(steps, deadline)
+    phases: dict[str, dict[str, Any]] = {}
+    experiment: Experiment | None = None
+    for step in steps:
+        clock = next(clocks)
+        if experiment is None:
+            first = ProfileRequest(**profile_arguments)
+            experiment = _open(first, run, resources, deadline, budget_s, report_progress)
+            report = _phase(step, first, experiment, clock)
+        else:
+            report = _phase(step, step.request(run_id=run.run_id, **requests.get(step.name, {})), experiment, clock)
+        phases[step.name] = report.model_dump(mode="json")
+    return WorkflowReport(
+        run_id=run.run_id,
+        summary=str(phases[steps[-1].name]["summary"]),
+        next="mle-star predict",
+        windows_changed=sorted({number for report in phases.values() for number in report["windows_changed"]}),
+        phases=phases,
+        seconds=round(deadline.budget_s - deadline.remaining(), 1),
+    )
+
+
+__all__ = ["PHASES", "WORKFLOW", "WorkflowReport", "WorkflowRequest", "perform", "tools"]
