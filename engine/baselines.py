@@ -12,7 +12,7 @@ from . import registry
 from .deadline import Deadline
 from .defaults import default_solution, place, usable, why_not
 from .errors import DeadlinePassed, NotFound
-from .evaluate import Evaluation
+from .evaluate import Evaluation, stack_of
 from .experiment import Experiment
 from .leaderboard import best_single, leaderboard
 from .solution import Block, Solution
@@ -136,7 +136,7 @@ def simple_average(experiment: Experiment) -> SimpleAverage | None:
         return None
     kept, score = [members[0]], members[0].mean
     for evaluation in members[1:]:
-        merged = fold_mean(experiment, np.mean([item.oof for item in [*kept, evaluation]], axis=0))
+        merged = fold_mean(experiment, stack_of([*kept, evaluation]).mean(axis=0))
         if experiment.task.metric.better(score, merged):
             break
         kept, score = [*kept, evaluation], merged

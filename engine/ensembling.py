@@ -1,5 +1,5 @@
-"""Ensembling (MLE-STAR §3.3, Algorithm 3): strategies on out-of-fold predictions, each scored honestly, the best one kept only if it
-beats the best single solution by more than the noise.
+"""Ensembling (MLE-STAR §3.3, Algorithm 3): strategies on out-of-fold predictions, each scored honestly; the best one is kept only if
+it beats the best single solution by more than the noise.
 
 A strategy's score is cross-fitted: for each fold its weights are learnt on the other folds (on the earlier ones where time orders
 the folds) and scored on that fold. The paper returns the best ensemble without this comparison.
@@ -16,7 +16,7 @@ from . import registry
 from .compare import accept, paired_comparison
 from .deadline import Deadline
 from .errors import NotFound
-from .evaluate import Evaluation
+from .evaluate import Evaluation, stack_of
 from .experiment import Experiment
 from .leaderboard import leaderboard
 from .plugins import Ensemble, FittedEnsemble
@@ -137,11 +137,6 @@ def _strategies(experiment: Experiment, names: Sequence[str] | None) -> list[Ens
     if names:
         return [known[name] for name in names if known[name] in fitting]
     return sorted(fitting, key=lambda strategy: (strategy.priority, strategy.key))
-
-
-def stack_of(members: Sequence[Evaluation], rows: np.ndarray) -> np.ndarray:
-    """Out-of-fold predictions of these rows, (n_members, n_rows, n_outputs) float64."""
-    return np.stack([member.oof[rows] for member in members if member.oof is not None]).astype(np.float64)
 
 
 def cross_fitted_scores(experiment: Experiment, strategy: Ensemble, members: Sequence[Evaluation]) -> tuple[float, ...]:

@@ -133,6 +133,11 @@ class Evaluation:
         )  # fmt: skip
 
 
+def stack_of(members: Sequence[Evaluation], rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """Out-of-fold predictions of these rows (all by default), (n_members, n_rows, n_outputs) float64."""
+    return np.stack([member.oof[rows] for member in members if member.oof is not None]).astype(np.float64)
+
+
 @dataclass
 class _FoldResult:
     score: float
@@ -316,7 +321,7 @@ class Evaluator:
             failure = Failure("timeout", str(error))
         except MleStarError as error:
             failure = Failure("invalid", str(error))
-        except Exception as error:  # noqa: BLE001 - a candidate may fail in any way its library chooses
+        except Exception as error:
             log.warning("candidate failed: %s", solution.describe(), exc_info=True)
             failure = Failure(
                 "error", f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
@@ -365,7 +370,8 @@ class Evaluator:
         fold = self.folds[number]
         if not blocks:
             table = self.experiment.dataset.table
-            train, valid, transforms = table.take(fold.train), table.take(fold.valid), []
+            train, valid = table.take(fold.train), table.take(fold.valid)
+            transforms: list[Transform] = []
         else:
             train, valid, transforms = self._prefix(blocks[:-1], number, threads, deadline)
             deadline.check(f"preparing {blocks[-1].name}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -39,12 +39,12 @@ class Question:
 
     path: Path
     target: str
-    task: TaskKind | str = "auto"
+    task: TaskKind | Literal["auto"] = "auto"
     metric: str = "auto"
     time_column: str | None = None
     group_column: str | None = None
     id_columns: tuple[str, ...] = ()
-    holdout: str | float = "auto"
+    holdout: float | Literal["auto", "none"] = "auto"
     name: str | None = None
     seed: int = 0
     roles: dict[str, Role] | None = None

@@ -24,7 +24,7 @@ import pandas as pd
 from .deadline import Deadline
 from .ensembling import fit_ensemble
 from .errors import InvalidInput, NotFound, Refused
-from .evaluate import Evaluation
+from .evaluate import Evaluation, stack_of
 from .experiment import Experiment
 from .leaderboard import best_single
 from .pipeline import FittedSolution, Setting, fit_solution
@@ -57,8 +57,7 @@ class Chosen:
 
     def oof(self) -> np.ndarray:
         """Out-of-fold predictions (n_rows, n_outputs) of the weighted mean, or of the plain mean of the members."""
-        stack = np.stack([member.oof for member in self.members if member.oof is not None]).astype(np.float64)
-        return np.asarray(np.average(stack, axis=0, weights=self.weights))
+        return np.asarray(np.average(stack_of(self.members), axis=0, weights=self.weights))
 
 
 def chosen(experiment: Experiment) -> Chosen:

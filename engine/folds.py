@@ -1,15 +1,23 @@
-"""Folds: the one split every candidate of a run is scored on, and the sealed holdout."""
+"""Folds: the one split every candidate of a run is scored on, and the sealed holdout.
+
+Which rule a dataset gets is decided in `split`; how a rule cuts rows is in `cuts`.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
+from .cuts import deal_groups, deal_strata, latest, take_groups, take_strata, time_blocks
 from .plugins import Positions
-from .solution import content_key
+
+_ARRAYS = ("development", "holdout", "groups", "order", "strata")
 
 SplitKind = Literal["stratified", "plain", "group", "time"]
 
@@ -39,10 +47,12 @@ class Split:
     groups : ndarray (n_rows,) or None
         Group codes of all rows, for `group`.
     order : ndarray (n_rows,) or None
-        Rank in time of all rows, for `time`.
+        Rank in time of all rows, for `time`; equal times have equal ranks.
     strata : ndarray (n_rows,) or None
         Class codes of all rows, for `stratified`.
     seed : int
+    column : str or None
+        The column the rule follows (time or group); None for row order and for the other rules.
     """
 
     kind: SplitKind
@@ -53,24 +63,106 @@ class Split:
     order: np.ndarray | None
     strata: np.ndarray | None
     seed: int
+    column: str | None = None
 
     @cached_property
     def key(self) -> str:
-        """Content hash of the rule and the rows."""
-        return content_key([self.kind, self.seed, self.development.tolist(), self.holdout.tolist()])
+        """Content hash of the rule and the rows, 16 hexadecimal digits."""
+        digest = hashlib.sha256(repr((self.kind, self.seed)).encode())
+        for part in (self.development, self.holdout, self.groups, self.order, self.strata):
+            values = np.asarray([] if part is None else part, dtype=np.int64)
+            digest.update(repr(len(values)).encode() + values.tobytes())
+        return digest.hexdigest()[:16]
 
     def folds(self, n_folds: int, repeats: int = 1, rows: np.ndarray | None = None) -> tuple[Fold, ...]:
         """Cut the development rows (or the subset `rows` of them) into folds; deterministic in the split's seed.
 
         For `time` each fold validates on a later block and trains on all rows before it; validation blocks cover the later part
-        only, and repeats shift the cut points.
+        only, and repeats shift the cut points. Otherwise every row is validated once per repeat. There are fewer folds where
+        there are fewer rows, groups or points in time than asked for.
         """
-        raise NotImplementedError
+        positions = self.development if rows is None else np.asarray(rows, dtype=np.int64)
+        return tuple(
+            Fold(positions[train], positions[valid], repeat)
+            for repeat in range(repeats)
+            for train, valid in self._cut(positions, n_folds, self.seed, shift=repeat / repeats, repeat=repeat)
+        )
 
     def inner_folds(self, positions: np.ndarray, n_folds: int, seed: int) -> list[Positions]:
-        """Split the rows at `positions` once more by the same rule; pairs index into `positions`."""
-        raise NotImplementedError
+        """Split the rows at `positions` once more by the same rule; pairs index into `positions`.
+
+        For `time` the earliest rows are in no held-out part.
+        """
+        return self._cut(np.asarray(positions, dtype=np.int64), n_folds, seed)
 
     def inner_holdout(self, positions: np.ndarray, fraction: float, seed: int) -> Positions:
-        """Hold a fraction of the rows at `positions` out by the same rule (the latest for `time`); pairs index into `positions`."""
-        raise NotImplementedError
+        """Hold a fraction of the rows at `positions` out by the same rule (the latest for `time`); pairs index into `positions`.
+
+        Neither side is empty where there are two rows (groups, points in time) or more.
+        """
+        return hold_out(
+            self.kind, np.asarray(positions, dtype=np.int64), fraction, seed, self.groups, self.order, self.strata
+        )
+
+    def subsample(self, n_rows: int) -> np.ndarray:
+        """Positions of about `n_rows` development rows, drawn by the split's rule: the newest for `time`, whole groups for `group`."""
+        fraction = n_rows / len(self.development)
+        if fraction >= 1.0:
+            return self.development
+        return self.development[self.inner_holdout(self.development, fraction, self.seed)[1]]
+
+    def save(self, path: Path) -> None:
+        """Write the split as plain arrays; `load` gives it back with the same key."""
+        arrays = {
+            name: values for name in _ARRAYS if (values := getattr(self, name)) is not None
+        }  # fmt: skip
+        about = json.dumps({"kind": self.kind, "reason": self.reason, "seed": self.seed, "column": self.column})
+        with path.open("wb") as handle:
+            np.savez_compressed(handle, allow_pickle=False, about=np.asarray(about), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Split:
+        """Read a saved split."""
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] if name in stored else None for name in _ARRAYS}
+            fields: dict[str, Any] = {**json.loads(str(stored["about"])), **arrays}
+            return cls(**fields)
+
+    def _cut(
+        self, positions: np.ndarray, n_folds: int, seed: int, shift: float = 0.0, repeat: int = 0
+    ) -> list[Positions]:
+        if self.kind == "time":
+            assert self.order is not None
+            return time_blocks(self.order[positions], n_folds, shift)
+        generator = np.random.default_rng([seed, repeat])
+        n_folds = min(n_folds, len(positions))
+        if self.kind == "group":
+            assert self.groups is not None
+            fold_of = deal_groups(self.groups[positions], n_folds, generator)
+        else:
+            strata = np.zeros(len(positions), dtype=np.int64) if self.strata is None else self.strata[positions]
+            fold_of = deal_strata(strata, n_folds, generator)
+        return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(fold_of.max() + 1)]
+
+
+def hold_out(
+    kind: SplitKind,
+    positions: np.ndarray,
+    fraction: float,
+    seed: int,
+    groups: np.ndarray | None,
+    order: np.ndarray | None,
+    strata: np.ndarray | None,
+) -> Positions:
+    """Hold a fraction of `positions` out by a rule; pairs index into `positions`, the kept part of `time` in time order."""
+    if kind == "time":
+        assert order is not None
+        return latest(order[positions], fraction)
+    generator = np.random.default_rng(seed)
+    if kind == "group":
+        assert groups is not None
+        out = take_groups(groups[positions], fraction, generator)
+    else:
+        codes = np.zeros(len(positions), dtype=np.int64) if strata is None else strata[positions]
+        out = take_strata(codes, fraction, generator)
+    return np.flatnonzero(~out), np.flatnonzero(out)

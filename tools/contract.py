@@ -89,7 +89,7 @@ class Tool:
     name: str
     title: str
     description: str
-    request: type[Request]
+    request: type[RunRequest]
     report: type[Report]
     work: Callable[[Any, Experiment], Report] | None = None
     answer: Callable[[Any, Workspace], Report] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -114,10 +114,11 @@ def _open(
     from ..engine.experiment import Question, begin_experiment
 
     report_progress({"phase": "profile", "message": "reading the table", "done": 0, "total": 1})
-    holdout: str | float = request.holdout if request.holdout in ("auto", "none") else float(request.holdout)
+    holdout: float | Literal["auto", "none"]
+    holdout = request.holdout if request.holdout == "auto" or request.holdout == "none" else float(request.holdout)
     question = Question(
         Path(request.path), request.target, request.task, request.metric, request.time_column, request.group_column,
-        tuple(request.id_columns), holdout, request.name, request.seed,
+        request.id_columns, holdout, request.name, request.seed,
     )  # fmt: skip
     experiment = begin_experiment(run, question, resources, deadline, budget_s, report_progress)
     experiment.record("budget", {"time_budget_s": budget_s})
@@ -154,10 +155,7 @@ def _phase(tool: Tool, request: Any, experiment: Experiment, deadline: Deadline)
     started = time.monotonic()
     whole, experiment.deadline = experiment.deadline, deadline
     try:
-        if tool.work is not None:
-            report = tool.work(request, experiment)
-        else:
-            report = _answer(tool, request, run)
+        report = tool.work(request, experiment) if tool.work is not None else _answer(tool, request, run)
     finally:
         experiment.deadline = whole
     report.run_id = run.run_id
