@@ -1,0 +1,33 @@
+"""Missing numbers become the median of the training rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...plugins import Component, FitContext, ParamDict
+from ...roles import Role
+from ...table import Table
+from ..applicability import needs_missing
+from ..numbers import fill_unknown_columns, matrix
+from ._filling import DEFAULTS, Filling, space
+
+
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Filling]:  # noqa: ARG001
+    """Learn the medians."""
+    values = fill_unknown_columns(matrix(table, table.columns(Role.NUMERIC)))
+    transform = Filling.fit(table, np.atleast_1d(np.nanmedian(values, axis=0)), params)
+    return transform.apply(table), transform
+
+
+COMPONENT = Component(
+    key="impute_median",
+    slot="clean",
+    group="impute",
+    title="Median imputation",
+    summary="Fills gaps in numbers with the training median, robust to outliers; options: was-missing columns, categories too.",
+    order=30,
+    defaults=DEFAULTS,
+    space=space,
+    applies=needs_missing,
+    fit_table=fit,
+)
