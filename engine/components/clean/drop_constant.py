@@ -22,7 +22,11 @@ def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> 
     share, n_rows = float(params["share"] or 1.0), len(table.frame)
     names = table.columns(Role.CONSTANT)
     if n_rows > 1:
-        names += [name for name in table.columns(*FEATURE_ROLES) if _largest_count(table.frame[name]) >= share * n_rows]
+        names += [
+            name
+            for name in table.columns(*FEATURE_ROLES)
+            if _largest_count(table.frame[name], table.roles[name]) >= share * n_rows
+        ]
     transform = Dropped(tuple(names))
     return transform.apply(table), transform
 
