@@ -107,9 +107,14 @@ def apply_spec(spec: ColumnSpec, cells: Cells) -> tuple[pd.Series, list[Issue]]:
     return pd.Series(as_category(words, codes), name=spec.name), []
 
 
+def name_parts(name: str) -> list[str]:
+    """Cut a column name into lower-case words: `customerID` and `customer_id` give the same."""
+    return [part.lower() for part in _NAME_PARTS.findall(name)]
+
+
 def id_name(name: str) -> bool:
     """Whether a column's name says that it holds identifiers."""
-    parts = [part.lower() for part in _NAME_PARTS.findall(name)]
+    parts = name_parts(name)
     return bool(parts) and (not _ID_WORDS.isdisjoint(parts) or parts[-1] in _LAST_ID_WORDS)
 
 

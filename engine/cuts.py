@@ -1,0 +1,109 @@
+"""The arithmetic of splits: dealing rows, strata and groups into folds, and cutting time at its own boundaries.
+
+Everything works on codes of the rows at hand and returns positions among them; nothing here knows a dataset.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+VALIDATED_SHARE = 0.6
+"""Share of the rows, the later ones, that time folds validate on."""
+
+
+def deal_strata(strata: np.ndarray, n_folds: int, generator: np.random.Generator) -> np.ndarray:
+    """Fold of each row (n_rows,): folds differ by one row at most, and so does every class between folds.
+
+    Rows are shuffled, sorted by class and dealt in turn, so a class with fewer rows than folds simply misses some folds.
+    """
+    shuffled = generator.permutation(len(strata))
+    by_class = shuffled[np.argsort(strata[shuffled], kind="stable")]
+    fold_of = np.empty(len(strata), dtype=np.int64)
+    fold_of[by_class] = np.arange(len(strata)) % n_folds
+    return fold_of
+
+
+def deal_groups(groups: np.ndarray, n_folds: int, generator: np.random.Generator) -> np.ndarray:
+    """Fold of each row (n_rows,) with whole groups: largest first, each to the fold with the fewest rows so far."""
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    n_folds = min(n_folds, len(sizes))
+    shuffled = generator.permutation(len(sizes))
+    largest_first = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
+    loads = [(0, fold) for fold in range(n_folds)]
+    fold_of_group = np.empty(len(sizes), dtype=np.int64)
+    for group in largest_first:
+        load, fold = loads[0]
+        fold_of_group[group] = fold
+        heapq.heapreplace(loads, (load + int(sizes[group]), fold))
+    return fold_of_group[codes]
+
+
+def time_blocks(order: np.ndarray, n_folds: int, shift: float = 0.0) -> list[Pair]:
+    """Expanding windows: (all rows before a block, the block), for consecutive blocks over the later part.
+
+    Equal times never straddle a cut. `shift`, 0 to 1, moves the cuts earlier by that part of a block. Blocks that hold no point
+    in time of their own are left out; a single point in time gives no fold.
+    """
+    by_time = np.argsort(order, kind="stable")
+    ranks = order[by_time]
+    starts = np.flatnonzero(np.diff(ranks)) + 1
+    if len(starts) == 0:
+        return []
+    width = VALIDATED_SHARE / n_folds
+    first = max(1.0 - VALIDATED_SHARE - width * shift, width / 2)
+    wanted = np.linspace(first, 1.0, n_folds + 1)[:-1] * len(order)
+    cuts = np.unique(_nearest(starts, wanted))
+    ends = np.append(cuts[1:], len(order))
+    return [(by_time[:start], by_time[start:end]) for start, end in zip(cuts, ends, strict=True)]
+
+
+def latest(order: np.ndarray, fraction: float) -> Pair:
+    """(earlier rows in time order, the latest fraction), cut where time changes; all rows are early if it never does."""
+    by_time = np.argsort(order, kind="stable")
+    starts = np.flatnonzero(np.diff(order[by_time])) + 1
+    if len(starts) == 0:
+        return by_time, by_time[:0]
+    cut = _nearest(starts, np.array([(1.0 - fraction) * len(order)]))[0]
+    return by_time[:cut], by_time[cut:]
+
+
+def take_strata(strata: np.ndarray, fraction: float, generator: np.random.Generator) -> np.ndarray:
+    """Mask (n_rows,) of a fraction of the rows, spread evenly over the classes."""
+    n_rows = len(strata)
+    n_out = min(max(round(fraction * n_rows), 1), n_rows - 1) if n_rows > 1 else 0
+    shuffled = generator.permutation(n_rows)
+    by_class = shuffled[np.argsort(strata[shuffled], kind="stable")]
+    # Every n_rows/n_out-th row of the sorted order, from a random start.
+    steps = np.floor((np.arange(n_out) + generator.random()) * n_rows / max(n_out, 1)).astype(np.int64)
+    out = np.zeros(n_rows, dtype=bool)
+    out[by_class[steps]] = True
+    return out
+
+
+def take_groups(groups: np.ndarray, fraction: float, generator: np.random.Generator) -> np.ndarray:
+    """Mask (n_rows,) of whole random groups with about a fraction of the rows."""
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    shuffled = generator.permutation(len(sizes))
+    out = np.zeros(len(sizes), dtype=bool)
+    room = fraction * len(groups)
+    for group in shuffled:
+        if room < 1:
+            break
+        if sizes[group] <= room:
+            out[group] = True
+            room -= sizes[group]
+    if not out.any() and len(sizes) > 1:
+        out[shuffled[np.argmin(sizes[shuffled])]] = True
+    return out[codes]
+
+
+def _nearest(starts: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """For each wanted row the nearest row at which time changes."""
+    right = np.clip(np.searchsorted(starts, wanted), 0, len(starts) - 1)
+    left = np.maximum(right - 1, 0)
+    closer_left = np.abs(starts[left] - wanted) <= np.abs(starts[right] - wanted)
+    return np.where(closer_left, starts[left], starts[right])
