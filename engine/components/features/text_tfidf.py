@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.utils.extmath import randomized_svd
 
 from ...plugins import Component, FitContext, ParamDict
 from ...roles import Role
@@ -95,8 +95,8 @@ def _space(texts: list[str], analyzer: str, params: ParamDict, seed: int) -> _Sp
     n_components = min(int(params["n_components"] or 0), weights.shape[1] - 1, weights.shape[0])
     if n_components < 1:
         return _Space(vectorizer, np.eye(weights.shape[1], dtype=np.float32))
-    svd = TruncatedSVD(n_components, n_iter=4, random_state=seed).fit(weights)
-    return _Space(vectorizer, svd.components_.T.astype(np.float32))
+    _, _, axes = randomized_svd(weights, n_components, n_iter=4, random_state=seed)
+    return _Space(vectorizer, axes.T.astype(np.float32))
 
 
 def _texts(series: pd.Series) -> list[str]:
