@@ -16,7 +16,8 @@ from .compare import holm, paired_comparison
 from .deadline import Deadline
 from .defaults import alternatives, neutral_solutions, with_model
 from .errors import DeadlinePassed, InvalidInput
-from .evaluate import Evaluation, Evaluator, FoldPlan
+from .evaluate import Evaluator
+from .evaluation import Evaluation, FoldPlan
 from .experiment import Experiment
 from .leaderboard import best_single, dummy_score
 from .solution import Block, Solution

@@ -12,7 +12,7 @@ from . import registry
 from .deadline import Deadline
 from .defaults import default_solution, place, usable, why_not
 from .errors import DeadlinePassed, NotFound
-from .evaluate import Evaluation, stack_of
+from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
 from .leaderboard import best_single, leaderboard
 from .solution import Block, Solution

@@ -1,7 +1,8 @@
 """The content cache of evaluations, shared by all runs of one home folder: JSON and plain arrays on disk, never pickles.
 
 diskcache unpickles whatever lies in its folder (CVE-2025-69872), so `PlainDisk` refuses every entry that is not plain bytes
-inside the cache folder; a refused or damaged entry counts as absent. Not covered: a person who can write to the folder can put wrong numbers into it (it is made private, 0700).
+inside the cache folder; a refused or damaged entry counts as absent. Not covered: a person who can
+write to the folder can put wrong numbers into it (it is made private, 0700).
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def with_model(solution: Solution, key: str, shape: DataShape, params: Params | 
     kept = [
         block
         for block in solution.blocks
-        if block.slot != "model" and block.slot != "encode" and (block.slot, _group(block)) not in own
+        if block.slot not in ("model", "encode") and (block.slot, _group(block)) not in own
     ]
     return Solution.of([*kept, *default_solution(key, shape, params).blocks])
 

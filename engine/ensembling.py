@@ -1,5 +1,5 @@
-"""Ensembling (MLE-STAR §3.3, Algorithm 3): strategies on out-of-fold predictions, each scored honestly; the best one is kept only if
-it beats the best single solution by more than the noise.
+"""Ensembling (MLE-STAR §3.3, Algorithm 3): strategies on out-of-fold predictions, each scored honestly; the best one is kept only
+if it beats the best single solution by more than the noise.
 
 A strategy's score is cross-fitted: for each fold its weights are learnt on the other folds (on the earlier ones where time orders
 the folds) and scored on that fold. The paper returns the best ensemble without this comparison.
@@ -16,7 +16,7 @@ from . import registry
 from .compare import accept, paired_comparison
 from .deadline import Deadline
 from .errors import NotFound
-from .evaluate import Evaluation, stack_of
+from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
 from .leaderboard import leaderboard
 from .plugins import Ensemble, FittedEnsemble

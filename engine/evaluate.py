@@ -10,11 +10,10 @@ import logging
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -23,11 +22,12 @@ from . import registry
 from .cache import EvaluationCache, code_version
 from .deadline import Deadline
 from .errors import DeadlinePassed, Failure, MleStarError
+from .evaluation import Evaluation, FoldPlan
 from .folds import Fold
 from .pipeline import Setting, fit_context, fit_table_block, fit_transformed
 from .plugins import Transform
+from .prefixes import Prefix, PrefixCache
 from .solution import Block, Solution, content_key
-from .table import Table
 
 if TYPE_CHECKING:
     from .experiment import Experiment
@@ -36,106 +36,7 @@ log = logging.getLogger(__name__)
 
 _PREFIX_CACHE_BYTES = 1 << 30
 _GRACE_S = 1.0
-
-
-@dataclass(frozen=True)
-class FoldPlan:
-    """Which folds a score is the mean of. All candidates that are compared share one plan.
-
-    `max_rows` caps the development rows taken part (a seeded subsample); None takes all.
-    """
-
-    n_folds: int
-    repeats: int = 1
-    max_rows: int | None = None
-
-    def to_json(self) -> dict[str, int | None]:
-        """Return a JSON-ready mapping."""
-        return {"n_folds": self.n_folds, "repeats": self.repeats, "max_rows": self.max_rows}
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A solution scored on the folds of a plan.
-
-    Attributes
-    ----------
-    scores : tuple of float
-        One per fold, in the metric's own direction; empty after a failure.
-    oof : ndarray (n_rows, n_outputs) float32 or None
-        Out-of-fold predictions of the first repeat; NaN for rows no fold validated.
-    seconds : float
-        Wall time of the evaluation when it was computed.
-    fold_seconds : tuple of float
-        Seconds of learner and block fitting per fold, on `threads_per_fold` threads.
-    rounds : tuple
-        Rounds of an iterative learner per fold; None for others.
-    cut : bool
-        The deadline stopped at least one fit early, so the score depends on the machine's speed.
-    cached : bool
-        It was not computed now.
-    """
-
-    solution: Solution
-    scores: tuple[float, ...]
-    oof: np.ndarray | None
-    seconds: float
-    fold_seconds: tuple[float, ...] = ()
-    rounds: tuple[int | None, ...] = ()
-    failure: Failure | None = None
-    cut: bool = False
-    cached: bool = False
-
-    @property
-    def key(self) -> str:
-        """The solution's key."""
-        return self.solution.key
-
-    @property
-    def mean(self) -> float:
-        """Mean over folds; NaN after a failure, which no comparison can win."""
-        return float(np.mean(self.scores)) if self.scores else math.nan
-
-    @property
-    def std(self) -> float:
-        """Standard deviation over folds (n − 1)."""
-        return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
-
-    @property
-    def refit_rounds(self) -> int | None:
-        """Rounds for a fit on all rows: the folds' mean, a little more for the larger data."""
-        known = [count for count in self.rounds if count is not None]
-        return max(1, round(1.1 * float(np.mean(known)))) if known else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-ready mapping without the predictions."""
-        return {
-            "key": self.key,
-            "solution": self.solution.to_json(),
-            "scores": list(self.scores),
-            "mean": None if math.isnan(self.mean) else self.mean,
-            "std": self.std,
-            "seconds": self.seconds,
-            "fold_seconds": list(self.fold_seconds),
-            "rounds": list(self.rounds),
-            "failure": {"kind": self.failure.kind, "message": self.failure.message} if self.failure else None,
-            "cut": self.cut,
-            "cached": self.cached,
-        }
-
-    @classmethod
-    def from_json(cls, body: dict[str, Any], oof: np.ndarray | None = None) -> Evaluation:
-        """Rebuild an evaluation; it counts as cached."""
-        failure = Failure(**body["failure"]) if body.get("failure") else None
-        return cls(
-            Solution.from_json(body["solution"]), tuple(body["scores"]), oof, body["seconds"],
-            tuple(body["fold_seconds"]), tuple(body["rounds"]), failure, body["cut"], cached=True,
-        )  # fmt: skip
-
-
-def stack_of(members: Sequence[Evaluation], rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-    """Out-of-fold predictions of these rows (all by default), (n_members, n_rows, n_outputs) float64."""
-    return np.stack([member.oof[rows] for member in members if member.oof is not None]).astype(np.float64)
+_TELLING_S = 0.2
 
 
 @dataclass
@@ -145,37 +46,6 @@ class _FoldResult:
     seconds: float
     rounds: int | None
     cut: bool
-
-
-class _PrefixCache:
-    """Transformed (training, validation) tables by fold and blocks, least recently used dropped first. Thread-safe."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
-        self._held: OrderedDict[tuple[int, tuple[Block, ...]], tuple[Table, Table, list[Transform], int]] = (
-            OrderedDict()
-        )
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[int, tuple[Block, ...]]) -> tuple[Table, Table, list[Transform]] | None:
-        with self._lock:
-            found = self._held.get(key)
-            if found is None:
-                return None
-            self._held.move_to_end(key)
-            return found[:3]
-
-    def put(self, key: tuple[int, tuple[Block, ...]], train: Table, valid: Table, transforms: list[Transform]) -> None:
-        size = sum(int(table.frame.memory_usage(index=False).sum()) for table in (train, valid))
-        if size > self._limit:
-            return
-        with self._lock:
-            self._held[key] = (train, valid, transforms, size)
-            self._bytes += size
-            while self._bytes > self._limit:
-                _, (_, _, _, freed) = self._held.popitem(last=False)
-                self._bytes -= freed
 
 
 class Evaluator:
@@ -193,8 +63,9 @@ class Evaluator:
         self.plan = plan
         self.setting = Setting(experiment.task, experiment.shape, experiment.split, experiment.seed)
         self._cache = EvaluationCache(experiment.resources.cache_path)
-        self._prefixes = _PrefixCache(_PREFIX_CACHE_BYTES)
+        self._prefixes = PrefixCache(_PREFIX_CACHE_BYTES)
         self._speed: dict[str, float] = {}
+        self._measured: list[tuple[float, float]] = []
         self._known: dict[str, Evaluation] = {}
 
     @cached_property
@@ -266,8 +137,12 @@ class Evaluator:
         prior = self._prior(solution)
         if solution.model.component in self._speed:
             return prior * self._speed[solution.model.component]
-        factors = sorted(self._speed.values())
-        return prior * (factors[len(factors) // 2] if factors else 1.0)
+        return prior * self._machine()
+
+    def _machine(self) -> float:
+        """How much slower than the priors this machine is, from the learners measured so far; very short fits say nothing."""
+        factors = sorted(factor for factor, prior_s in self._measured if prior_s > _TELLING_S)
+        return float(np.clip(factors[len(factors) // 2], 0.3, 3.0)) if factors else 1.0
 
     def _prior(self, solution: Solution) -> float:
         """Wall seconds by the learner's own rule of thumb."""
@@ -281,7 +156,9 @@ class Evaluator:
     def _learn_speed(self, evaluation: Evaluation) -> None:
         prior = self._prior(evaluation.solution)
         if evaluation.failure is None and not evaluation.cut and prior > 0:
-            self._speed[evaluation.solution.model.component] = max(evaluation.seconds, 0.01) / prior
+            factor = max(evaluation.seconds, 0.01) / prior
+            self._speed[evaluation.solution.model.component] = factor
+            self._measured.append((factor, prior))
 
     def _compute(self, solution: Solution, deadline: Deadline) -> Evaluation:
         """Run the folds in threads; a fit that cannot be interrupted is left behind when time is over."""
@@ -360,9 +237,7 @@ class Evaluator:
         score = self.experiment.task.metric.score(y[fold.valid], prediction)
         return _FoldResult(score, prediction, time.monotonic() - started, fitted.model.rounds, fitted.model.cut)
 
-    def _prefix(
-        self, blocks: tuple[Block, ...], number: int, threads: int, deadline: Deadline
-    ) -> tuple[Table, Table, list[Transform]]:
+    def _prefix(self, blocks: tuple[Block, ...], number: int, threads: int, deadline: Deadline) -> Prefix:
         """Return fold `number` after these table blocks, from the longest prefix at hand."""
         found = self._prefixes.get((number, blocks))
         if found is not None:
@@ -379,7 +254,7 @@ class Evaluator:
             train, transform = fit_table_block(blocks[-1], train, self.experiment.dataset.y[fold.train], context)
             valid = transform.apply(valid)
             transforms = [*transforms, transform]
-        self._prefixes.put((number, blocks), train, valid, transforms)
+        self._prefixes.put((number, blocks), (train, valid, transforms))
         return train, valid, transforms
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from .dataset import Dataset, load_snapshot, open_dataset, save_snapshot
 from .deadline import Deadline
 from .errors import NotFound
-from .evaluate import Evaluator, FoldPlan
+from .evaluate import Evaluator
+from .evaluation import FoldPlan
 from .folds import Split
 from .profile import profile, shape_of
 from .run import RunFolder

@@ -24,7 +24,7 @@ import pandas as pd
 from .deadline import Deadline
 from .ensembling import fit_ensemble
 from .errors import InvalidInput, NotFound, Refused
-from .evaluate import Evaluation, stack_of
+from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
 from .leaderboard import best_single
 from .pipeline import FittedSolution, Setting, fit_solution

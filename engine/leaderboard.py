@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from . import registry
 from .errors import NotFound
-from .evaluate import Evaluation
+from .evaluation import Evaluation
 from .experiment import Experiment
 
 

@@ -11,7 +11,7 @@ from .ablation import Impact, block_order
 from .compare import Comparison, accept, paired_comparison
 from .deadline import Deadline
 from .errors import InvalidInput
-from .evaluate import Evaluation
+from .evaluation import Evaluation
 from .experiment import Experiment
 from .leaderboard import best_single
 from .plans import Plan, plans_for

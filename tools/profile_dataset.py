@@ -35,7 +35,7 @@ class ProfileRequest(JobRequest):
     group_column: Annotated[
         str | None, Field(description="Column whose values (patients, shops) must not be split between folds.")
     ] = None
-    id_columns: Annotated[list[str], Field(max_length=100, description="Columns that only name a row.")] = []
+    id_columns: Annotated[tuple[str, ...], Field(max_length=100, description="Columns that only name a row.")] = ()
     holdout: Annotated[
         str, Field(pattern=r"^(auto|none|0?\.\d+)$", description="auto, none, or the sealed share of rows, e.g. 0.2.")
     ] = "auto"

@@ -32,9 +32,9 @@ class RefineRequest(JobRequest):
         ),
     ] = None
     plan: Annotated[
-        list[PlanRequest],
+        tuple[PlanRequest, ...],
         Field(max_length=16, description="Your own plans for this block, tried first; needs `block`."),
-    ] = []
+    ] = ()
     iterations: Annotated[int, Field(ge=1, le=32, description="Blocks to take (outer loop), 4 plans each.")] = 4
 
 

@@ -1,0 +1,113 @@
+"""What an evaluation is: the plan of folds it was made on, its scores and its out-of-fold predictions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import Failure
+from .solution import Solution
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """Which folds a score is the mean of. All candidates that are compared share one plan.
+
+    `max_rows` caps the development rows taken part (a seeded subsample); None takes all.
+    """
+
+    n_folds: int
+    repeats: int = 1
+    max_rows: int | None = None
+
+    def to_json(self) -> dict[str, int | None]:
+        """Return a JSON-ready mapping."""
+        return {"n_folds": self.n_folds, "repeats": self.repeats, "max_rows": self.max_rows}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A solution scored on the folds of a plan.
+
+    Attributes
+    ----------
+    scores : tuple of float
+        One per fold, in the metric's own direction; empty after a failure.
+    oof : ndarray (n_rows, n_outputs) float32 or None
+        Out-of-fold predictions of the first repeat; NaN for rows no fold validated.
+    seconds : float
+        Wall time of the evaluation when it was computed.
+    fold_seconds : tuple of float
+        Seconds of learner and block fitting per fold, on `threads_per_fold` threads.
+    rounds : tuple
+        Rounds of an iterative learner per fold; None for others.
+    cut : bool
+        The deadline stopped at least one fit early, so the score depends on the machine's speed.
+    cached : bool
+        It was not computed now.
+    """
+
+    solution: Solution
+    scores: tuple[float, ...]
+    oof: np.ndarray | None
+    seconds: float
+    fold_seconds: tuple[float, ...] = ()
+    rounds: tuple[int | None, ...] = ()
+    failure: Failure | None = None
+    cut: bool = False
+    cached: bool = False
+
+    @property
+    def key(self) -> str:
+        """The solution's key."""
+        return self.solution.key
+
+    @property
+    def mean(self) -> float:
+        """Mean over folds; NaN after a failure, which no comparison can win."""
+        return float(np.mean(self.scores)) if self.scores else math.nan
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over folds (n − 1)."""
+        return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
+
+    @property
+    def refit_rounds(self) -> int | None:
+        """Rounds for a fit on all rows: the folds' mean, a little more for the larger data."""
+        known = [count for count in self.rounds if count is not None]
+        return max(1, round(1.1 * float(np.mean(known)))) if known else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready mapping without the predictions."""
+        return {
+            "key": self.key,
+            "solution": self.solution.to_json(),
+            "scores": list(self.scores),
+            "mean": None if math.isnan(self.mean) else self.mean,
+            "std": self.std,
+            "seconds": self.seconds,
+            "fold_seconds": list(self.fold_seconds),
+            "rounds": list(self.rounds),
+            "failure": {"kind": self.failure.kind, "message": self.failure.message} if self.failure else None,
+            "cut": self.cut,
+            "cached": self.cached,
+        }
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any], oof: np.ndarray | None = None) -> Evaluation:
+        """Rebuild an evaluation; it counts as cached."""
+        failure = Failure(**body["failure"]) if body.get("failure") else None
+        return cls(
+            Solution.from_json(body["solution"]), tuple(body["scores"]), oof, body["seconds"],
+            tuple(body["fold_seconds"]), tuple(body["rounds"]), failure, body["cut"], cached=True,
+        )  # fmt: skip
+
+
+def stack_of(members: Sequence[Evaluation], rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """Out-of-fold predictions of these rows (all by default), (n_members, n_rows, n_outputs) float64."""
+    return np.stack([member.oof[rows] for member in members if member.oof is not None]).astype(np.float64)
