@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -28,8 +28,10 @@ class Cells:
         Set when there are only whole numbers and nothing is missing; exact beyond 2**53.
     dates : Series (n_rows,) datetime64 or None
         Set when the column came as dates.
-    text : pyarrow string array or None
-        The trimmed cells when the column came as text.
+    words : (pyarrow string array (n_distinct,), ndarray (n_rows,) int64) or None
+        Distinct trimmed texts and each row's position among them (−1: missing), when the column came as text.
+    blank : int
+        Cells that hold only white space or a question mark.
     mixed : int
         Rows whose type is not the column's most common one; 0 where the format has one type per column.
     """
@@ -37,23 +39,19 @@ class Cells:
     numbers: np.ndarray | None = None
     integers: np.ndarray | None = None
     dates: pd.Series | None = None
-    text: pa.Array | None = None
+    words: tuple[pa.Array, np.ndarray] | None = None
+    blank: int = 0
     mixed: int = 0
 
     @cached_property
     def distinct(self) -> tuple[pd.Series, np.ndarray]:
         """Distinct texts (n_distinct,) and each row's position among them (n_rows,), −1 where missing."""
-        text = self.text if self.text is not None else self._as_text()
-        encoded = text.dictionary_encode()
-        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        words, codes = self.words or _encoded(self._as_text())
         # 1.0 and 1 are the same category, whether the file or a data frame in memory wrote it.
-        words = pc.replace_substring_regex(encoded.dictionary, pattern=r"^([+-]?\d+)\.0+$", replacement=r"\1")
-        merged = words.dictionary_encode()
-        if len(merged.dictionary) < len(words):
-            codes = np.append(merged.indices.to_numpy(), -1)[codes]
-        return pd.Series(merged.dictionary.to_pylist(), dtype="str"), codes
+        plain, codes = _merged(pc.replace_substring_regex(words, pattern=r"^([+-]?\d+)\.0+$", replacement=r"\1"), codes)
+        return pd.Series(plain.to_pylist(), dtype="str"), codes
 
-    @property
+    @cached_property
     def counts(self) -> np.ndarray:
         """Rows of each distinct text (n_distinct,)."""
         texts, codes = self.distinct
@@ -89,7 +87,7 @@ def cells_of(column: pd.Series) -> Cells:
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
         exact = pd.api.types.is_integer_dtype(dtype) and not np.isnan(numbers).any()
         return Cells(numbers=numbers, integers=column.to_numpy(dtype=np.int64) if exact else None)
-    if dtype == object:
+    if pd.api.types.is_object_dtype(dtype):
         return _of_objects(column)
     return _of_text(pa.array(column, type=pa.string(), from_pandas=True))
 
@@ -102,9 +100,7 @@ def _of_objects(column: pd.Series) -> Cells:
         dates = pd.to_datetime(column, errors="coerce", utc=True, format="mixed")
         if common.index[0] in {"Timestamp", "datetime", "date"} and dates.notna().sum() == len(known):
             return Cells(dates=naive(dates).reset_index(drop=True))
-    found = _of_text(_object_texts(column))
-    mixed = int(common.iloc[1:].sum())
-    return Cells(found.numbers, found.integers, found.dates, found.text, mixed)
+    return replace(_of_text(_object_texts(column)), mixed=int(common.iloc[1:].sum()))
 
 
 def _object_texts(column: pd.Series) -> pa.Array:
@@ -114,19 +110,42 @@ def _object_texts(column: pd.Series) -> pa.Array:
 
 
 def _of_text(text: pa.Array | pa.ChunkedArray) -> Cells:
-    if isinstance(text, pa.ChunkedArray):
-        text = text.combine_chunks()
-    trimmed = pc.utf8_trim_whitespace(text)
-    gone = pc.is_in(trimmed, value_set=pa.array(MISSING_TEXTS))
-    trimmed = pc.if_else(gone, pa.scalar(None, pa.string()), trimmed)
-    if trimmed.null_count == len(trimmed):
-        return Cells(text=trimmed)
+    # Everything is done on distinct texts: most columns have few, and casting or trimming every cell is what takes time.
+    raw, codes = _encoded(text)
+    words, codes = _merged(pc.utf8_trim_whitespace(raw), codes)
+    gone = pc.is_in(words, value_set=pa.array(MISSING_TEXTS)).to_numpy(zero_copy_only=False)
+    blank = 0
+    if gone.any():
+        place = np.append(np.where(gone, -1, np.cumsum(~gone) - 1), -1)
+        known = int((codes >= 0).sum())
+        codes, words = place[codes], words.filter(pa.array(~gone))
+        blank = known - int((codes >= 0).sum())
+    if len(words) == 0:
+        return Cells(words=(words, codes), blank=blank)
     for kind in (pa.int64(), pa.float64()):
         try:
-            cast = trimmed.cast(kind)
+            values = words.cast(kind).to_numpy()
         except pa.ArrowInvalid:
             continue
-        numbers = cast.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        exact = kind == pa.int64() and cast.null_count == 0
-        return Cells(numbers=numbers, integers=cast.to_numpy() if exact else None, text=trimmed)
-    return Cells(text=trimmed)
+        numbers = np.append(values.astype(np.float64), np.nan)[codes]
+        exact = kind == pa.int64() and not (codes < 0).any()
+        return Cells(numbers, values[codes] if exact else None, None, (words, codes), blank)
+    return Cells(words=(words, codes), blank=blank)
+
+
+def _encoded(text: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+    encoded = text.dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+        if isinstance(encoded, pa.ChunkedArray):  # pyarrow leaves an empty column chunked
+            encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], encoded.type)
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return encoded.dictionary.cast(pa.string()), codes
+
+
+def _merged(words: pa.Array, codes: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+    """Make changed words distinct again."""
+    again = words.dictionary_encode()
+    if len(again.dictionary) == len(words):
+        return words, codes
+    return again.dictionary, np.append(again.indices.to_numpy().astype(np.int64), -1)[codes]

@@ -179,9 +179,9 @@ def _counts_rows(values: np.ndarray, name: str) -> bool:
 
 def _zero_led(cells: Cells) -> bool:
     """Whether whole numbers are codes such as 01234: all equally long, at least four digits, some with a leading zero."""
-    if cells.numbers is None or cells.text is None:
+    if cells.numbers is None or cells.words is None or len(cells.words[0]) == 0:
         return False
-    first = next((word for word in cells.text[:200].to_pylist() if word), "")
+    first = cells.words[0][0].as_py()
     if len(first) < 4 or not first.isdigit():
         return False
     words, _ = cells.distinct
@@ -234,6 +234,9 @@ def _numeric(spec: ColumnSpec, cells: Cells) -> tuple[pd.Series, list[Issue]]:
     if cells.dates is not None:
         issues += _dirty(spec, cells.dates.astype(str), cells.dates.notna().to_numpy(), "a number")
         return pd.Series(np.full(len(cells.dates), np.nan), name=spec.name), issues
+    if cells.blank:
+        message = f"{cells.blank} cells of {spec.name} are blank or a question mark: read as missing"
+        issues.append(Issue("missing_words", spec.name, cells.blank, message))
     if cells.numbers is not None:
         numbers = cells.numbers
     else:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
 from .columns import VALUE_ROLES, ColumnSpec, infer_column
 from .errors import InvalidInput
 from .issue import Issue
+from .levels import as_category
 from .reading import RawTable, read_table
 from .roles import Role
 from .table import Table
 from .target import clean_target, find_column
 from .task import TaskKind
 
-__all__ = ["Dataset", "Issue", "content_fingerprint", "dataset_of", "open_dataset"]
+__all__ = ["Dataset", "Issue", "content_fingerprint", "dataset_of", "load_snapshot", "open_dataset", "save_snapshot"]
+
+_SNAPSHOT_KEY = b"mle_star"
+_SNAPSHOT_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,8 @@ class Dataset:
     frame : DataFrame (n_rows, n_columns)
         All columns but the target, typed as `Table` describes; GROUP and TIME columns included.
     roles : dict of column name to Role
-        A column that steers the split (GROUP, TIME) is listed under that role; `feature_roles` says how it may be used as a feature.
+        A column that steers the split (GROUP, TIME) is listed under that role; `feature_roles` says how it may be used as a
+        feature.
     feature_roles : dict of column name to Role
         What the values are, for every column of `frame`.
     y : ndarray (n_rows,)
@@ -148,6 +156,83 @@ def dataset_of(
         specs=tuple(specs),
     )
     return dataset, cleaned.kind, cleaned.reason
+
+
+def save_snapshot(dataset: Dataset, kind: TaskKind, path: Path) -> None:
+    """Write the dataset to one Parquet file, from which `load_snapshot` gives back exactly the same; nothing is pickled."""
+    # Columns are stored by position, because a table may use any name.
+    arrays = [pa.array(dataset.y), pa.array(dataset.row_ids)]
+    for name in dataset.frame.columns:
+        column = dataset.frame[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            codes = pa.array(column.cat.codes.to_numpy(), mask=column.isna().to_numpy())
+            levels = pa.array(column.cat.categories.to_numpy(dtype=object), type=pa.string())
+            arrays.append(pa.DictionaryArray.from_arrays(codes.cast(pa.int32()), levels))
+        else:
+            arrays.append(pa.array(column, from_pandas=column.dtype.kind != "f"))
+    about = {
+        "format": _SNAPSHOT_FORMAT,
+        "kind": kind,
+        "name": dataset.name,
+        "target": dataset.target,
+        "classes": list(dataset.classes),
+        "fingerprint": dataset.fingerprint,
+        "roles": {name: role.value for name, role in dataset.roles.items()},
+        "issues": [asdict(issue) for issue in dataset.issues],
+        "specs": [spec.to_json() for spec in dataset.specs],
+        "columns": list(dataset.frame.columns),
+        "feature_roles": [dataset.feature_roles[name].value for name in dataset.frame.columns],
+    }
+    table = pa.table(arrays, names=["y", "row_id", *(f"c{position}" for position in range(len(arrays) - 2))])
+    staging = path.with_name(f"{path.name}.part")
+    parquet.write_table(
+        table.replace_schema_metadata({_SNAPSHOT_KEY: json.dumps(about).encode()}), staging, compression="zstd"
+    )
+    staging.replace(path)
+
+
+def load_snapshot(path: Path) -> tuple[Dataset, TaskKind]:
+    """Read what `save_snapshot` wrote; raises `InvalidInput` for any other file."""
+    try:
+        table = parquet.read_table(path)
+        about = json.loads((table.schema.metadata or {})[_SNAPSHOT_KEY])
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise InvalidInput(
+            f"expected a dataset snapshot at {path}, got something else; profile the table again"
+        ) from error
+    if about["format"] != _SNAPSHOT_FORMAT:
+        raise InvalidInput(
+            f"expected a snapshot of format {_SNAPSHOT_FORMAT}, got {about['format']}; profile the table again"
+        )
+    feature_roles = {name: Role(role) for name, role in zip(about["columns"], about["feature_roles"], strict=True)}
+    values = {name: _restored(table.column(f"c{position}")) for position, name in enumerate(about["columns"])}
+    dataset = Dataset(
+        name=about["name"],
+        target=about["target"],
+        frame=pd.DataFrame(values, index=pd.RangeIndex(table.num_rows)),
+        roles={name: Role(role) for name, role in about["roles"].items()},
+        feature_roles=feature_roles,
+        y=table.column("y").to_numpy(),
+        classes=tuple(about["classes"]),
+        row_ids=table.column("row_id").to_numpy(),
+        fingerprint=about["fingerprint"],
+        issues=tuple(Issue(**issue) for issue in about["issues"]),
+        specs=tuple(ColumnSpec.from_json(spec) for spec in about["specs"]),
+    )
+    return dataset, about["kind"]
+
+
+def _restored(column: pa.ChunkedArray) -> pd.Series:
+    if pa.types.is_dictionary(column.type):
+        # Parquet keeps levels in the order they occur in; ours have a canonical one.
+        whole = column.unify_dictionaries().combine_chunks()
+        if isinstance(whole, pa.ChunkedArray):
+            whole = whole.chunk(0)
+        codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return pd.Series(as_category(pd.Series(whole.dictionary.to_pylist(), dtype="str"), codes))
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return pd.Series(column.to_pandas(), dtype="str")
+    return pd.Series(column.to_pandas())
 
 
 def content_fingerprint(
