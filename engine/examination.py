@@ -1,0 +1,124 @@
+"""One fold under the magnifying glass: the chosen solution refitted on a fold's training rows, scored on both sides, and asked
+which columns it needs (permutation importance). Sealed rows play no part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from .checking import sample
+from .deadline import Deadline
+from .evaluation import Evaluation
+from .experiment import Experiment
+from .final import Chosen
+from .pipeline import FittedSolution, Setting, fit_solution
+from .plugins import NotApplicable
+from .roles import FEATURE_ROLES
+
+_SCORED_ROWS = 20_000
+_PERMUTED_ROWS = 1_000
+_PERMUTED_COLUMNS = 60
+_REPEATS = 2
+_PERMUTING_S = 4.0
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Score lost on validation rows when the column is shuffled, in the metric's units."""
+
+    column: str
+    loss: float
+
+
+@dataclass(frozen=True)
+class Examination:
+    """Scores of one fold's training and validation rows.
+
+    Attributes
+    ----------
+    member : str
+        The solution that was measured: the heaviest member of an ensemble.
+    gap : float
+        How much better training is than validation, as a share of the validation score; negative: worse.
+    importance : tuple of Importance
+        Largest first; empty where no time was left.
+    """
+
+    member_key: str
+    member: str
+    train: float
+    valid: float
+    gap: float
+    importance: tuple[Importance, ...]
+
+
+def examine_fold(experiment: Experiment, choice: Chosen) -> Examination | NotApplicable:
+    """Examine the chosen solution on the first fold (the last one where folds follow time).
+
+    The result is kept in the journal, so asking again costs nothing.
+    """
+    member = heaviest(choice)
+    for entry in experiment.run.journal.read("examination"):
+        if entry.body["member_key"] == member.key:
+            rows = tuple(Importance(**row) for row in entry.body["importance"])
+            return Examination(**{**entry.body, "importance": rows})
+    expected_s = float(np.mean(member.fold_seconds)) if member.fold_seconds else 0.0
+    if expected_s >= experiment.deadline.remaining():
+        return NotApplicable("no time left")
+    fold = experiment.evaluator.folds[-1 if experiment.split.kind == "time" else 0]
+    dataset, metric = experiment.dataset, experiment.task.metric
+    setting = Setting(experiment.task, experiment.shape, experiment.split, experiment.seed)
+    fitted = fit_solution(
+        setting,
+        member.solution,
+        dataset.table,
+        dataset.y,
+        fold.train,
+        experiment.resources.threads,
+        experiment.deadline,
+    )
+    train, valid = (
+        metric.score(dataset.y[rows], fitted.predict_table(dataset.table.take(rows)))
+        for rows in (sample(part, _SCORED_ROWS, experiment.seed) for part in (fold.train, fold.valid))
+    )
+    if valid == 0.0 or not np.isfinite([train, valid]).all():
+        return NotApplicable("the validation score is 0 or undefined, so a share of it means nothing")
+    clock = experiment.deadline.at_most(min(_PERMUTING_S, 0.2 * experiment.deadline.remaining()))
+    importance = _importance(experiment, fitted, sample(fold.valid, _PERMUTED_ROWS, experiment.seed), clock)
+    gap = metric.gain(train, valid) / abs(valid)
+    examination = Examination(member.key, member.solution.describe(), train, valid, gap, tuple(importance))
+    experiment.record("examination", asdict(examination))
+    return examination
+
+
+def heaviest(choice: Chosen) -> Evaluation:
+    """The member with the largest weight; the first one where there are no weights."""
+    if choice.weights is None:
+        return choice.members[0]
+    return choice.members[int(np.argmax(choice.weights))]
+
+
+def _importance(
+    experiment: Experiment, fitted: FittedSolution, rows: np.ndarray, clock: Deadline
+) -> Sequence[Importance]:
+    """Shuffle one column at a time; nothing if the clock ends before every column had its turn."""
+    metric, y = experiment.task.metric, experiment.dataset.y[rows]
+    table = experiment.dataset.table.take(rows)
+    names = table.columns(*FEATURE_ROLES)
+    if len(names) > _PERMUTED_COLUMNS or (experiment.task.is_classification and len(np.unique(y)) < 2):
+        return []
+    base = metric.score(y, fitted.predict_table(table))
+    rng = np.random.default_rng(experiment.seed)
+    found = []
+    for name in names:
+        losses = []
+        for _ in range(_REPEATS):
+            if clock.passed:
+                return []
+            frame = table.frame.copy(deep=False)
+            frame[name] = frame[name].array.take(rng.permutation(len(frame)))
+            losses.append(metric.gain(base, metric.score(y, fitted.predict_table(table.replace(frame)))))
+        found.append(Importance(name, float(np.mean(losses))))
+    return sorted(found, key=lambda row: -row.loss)

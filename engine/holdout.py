@@ -1,0 +1,109 @@
+"""The sealed holdout. Its rows are scored once in the life of a run; after that only the recorded score is reported."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from .compare import Interval
+from .deadline import Deadline
+from .experiment import Experiment
+from .final import Chosen, FinalModel
+from .plugins import NotApplicable
+from .solution import content_key
+
+_RESAMPLES = 200
+_BOOTSTRAP_S = 2.0
+_FEWEST_RESAMPLES = 50
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The one reading.
+
+    Attributes
+    ----------
+    choice : str
+        Key of the choice whose model (fitted on development rows only) was scored.
+    interval : (float, float) or None
+        95 % percentile bootstrap over rows, over whole groups where the split keeps groups together; None without time for it.
+    members : int
+        Members of the model that was scored.
+    """
+
+    choice: str
+    score: float
+    interval: Interval | None
+    n_rows: int
+    members: int
+
+
+def choice_key(choice: Chosen) -> str:
+    """Content hash of what would be deployed."""
+    weights = None if choice.weights is None else [round(weight, 9) for weight in choice.weights]
+    return content_key([choice.strategy, [member.key for member in choice.members], weights])
+
+
+def recorded_holdout(experiment: Experiment) -> Holdout | None:
+    """The reading this run has made, or None while the holdout is sealed."""
+    for entry in experiment.run.journal.read("holdout_read"):
+        body = entry.body
+        return Holdout(**{**body, "interval": tuple(body["interval"]) if body["interval"] else None})
+    return None
+
+
+def read_holdout(
+    experiment: Experiment, choice: Chosen, model: FinalModel, deadline: Deadline
+) -> Holdout | NotApplicable:
+    """Score a model that was fitted on development rows on the sealed rows, and record it.
+
+    Raises
+    ------
+    RuntimeError
+        The holdout was read before: a second reading would turn it into a validation set.
+    """
+    if recorded_holdout(experiment) is not None:
+        raise RuntimeError("the sealed holdout of this run was read before; use the recorded score")
+    rows = experiment.split.holdout
+    y, metric = experiment.dataset.y[rows], experiment.task.metric
+    if len(rows) == 0:
+        return NotApplicable("no rows were sealed")
+    if experiment.task.is_classification and len(np.unique(y)) < 2:
+        return NotApplicable("the sealed rows hold a single class")
+    prediction = model.predict_table(experiment.dataset.table.take(rows))
+    score = metric.score(y, prediction)
+    if not np.isfinite(score):
+        return NotApplicable(f"{metric.title} is undefined on the sealed rows")
+    interval = bootstrap_interval(experiment, y, prediction, deadline.at_most(_BOOTSTRAP_S))
+    reading = Holdout(choice_key(choice), score, interval, len(rows), len(model.members))
+    experiment.record("holdout_read", asdict(reading))
+    return reading
+
+
+def bootstrap_interval(
+    experiment: Experiment, y: np.ndarray, prediction: np.ndarray, clock: Deadline
+) -> Interval | None:
+    """95 % percentile bootstrap interval of the score of sealed rows `y (n,)`, `prediction (n, n_outputs)`."""
+    rng = np.random.default_rng(experiment.seed)
+    groups = experiment.split.groups
+    units: list[np.ndarray] | None = None
+    if groups is not None:
+        codes = groups[experiment.split.holdout]
+        order = np.argsort(codes, kind="stable")
+        units = np.split(order, np.unique(codes[order], return_index=True)[1][1:])
+    scores = []
+    for _ in range(_RESAMPLES):
+        if clock.passed:
+            break
+        if units is None:
+            rows = rng.integers(0, len(y), len(y))
+        else:
+            rows = np.concatenate([units[unit] for unit in rng.integers(0, len(units), len(units))])
+        if experiment.task.is_classification and len(np.unique(y[rows])) < 2:
+            continue
+        scores.append(experiment.task.metric.score(y[rows], prediction[rows]))
+    if len(scores) < _FEWEST_RESAMPLES:
+        return None
+    low, high = np.percentile(scores, [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,310 @@
+"""Validation: is the chosen model good, certain and safe enough to use? Findings, estimates, gates, a verdict, and the final model.
+
+The model fitted on development rows is saved before anything else, so that something deployable exists whatever the clock does;
+with enough time it is then replaced by one fitted on all rows. What the clock did not allow is reported as not applicable.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from .checking import CheckOutcome, by_severity, run_checks, sample
+from .compare import Interval, interval_of_mean, paired_comparison
+from .deadline import Deadline
+from .errors import MleStarError
+from .examination import Examination, examine_fold, heaviest
+from .experiment import Experiment
+from .final import Chosen, FinalModel, chosen, fit_final, refit_seconds, save
+from .gates import GateResult, choose_gates, judge
+from .holdout import Holdout, choice_key, read_holdout, recorded_holdout
+from .leaderboard import Ranked, leaderboard
+from .plugins import Finding, NotApplicable
+from .serving import Reload, Speed, check_reload, measure_speed, peak_memory_mb
+
+log = logging.getLogger(__name__)
+
+Verdict = Literal["READY", "NOT READY"]
+NO_TIME = "no time left"
+
+_REPORT_S = 4.0
+_REPORT_SHARE = 0.25
+_REFIT_MARGIN = 1.3
+_TRIED_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """The chosen model against a baseline, paired by fold; `share` is the gain over the baseline's score."""
+
+    baseline: str
+    score: float
+    gain: float
+    interval: Interval
+    share: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Everything `validate` found out. Scores are in the metric's own direction.
+
+    Attributes
+    ----------
+    cv_interval : (float, float) or None
+        95 %, corrected for shared training rows; None with a single fold.
+    holdout : Holdout or None
+        The one reading of the sealed rows; `holdout_note` says what it belongs to, or why there is none.
+    model_rows : str
+        Which rows the saved model was fitted on.
+    outcomes : tuple of CheckOutcome
+        One per check, also those that could not be computed.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    strategy: str
+    choice: str
+    cv_score: float
+    cv_std: float
+    cv_scores: tuple[float, ...]
+    cv_interval: Interval | None
+    holdout: Holdout | None
+    holdout_note: str
+    improvements: tuple[Improvement, ...]
+    examination: Examination | None
+    speed: Speed | None
+    reload: Reload | None
+    peak_memory_mb: float | None
+    model_rows: str
+    gates: tuple[GateResult, ...]
+    outcomes: tuple[CheckOutcome, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings, critical first."""
+        return by_severity([finding for outcome in self.outcomes for finding in outcome.findings])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready mapping."""
+        return asdict(self)
+
+
+def validate(
+    experiment: Experiment,
+    gates: Sequence[str] | Mapping[str, float | None] | None = None,
+    checks: Sequence[str] | None = None,
+) -> Validation:
+    """Validate the chosen model, save it, and record the outcome.
+
+    Parameters
+    ----------
+    gates : sequence of str or mapping, optional
+        Changed thresholds, see `choose_gates`.
+    checks : sequence of str, optional
+        Codes of the checks to run; default: all.
+
+    Raises
+    ------
+    InvalidInput, NotFound
+        A gate or check of that name does not exist, or nothing has a score yet.
+    """
+    limits = choose_gates(gates)
+    choice = chosen(experiment)
+    whole = experiment.deadline
+    reserve_s = min(_REPORT_S, _REPORT_SHARE * whole.remaining())
+    experiment.deadline = whole.at_most(whole.remaining() - reserve_s)
+    try:
+        validation = _Inspection(experiment, choice).run(limits, checks)
+    finally:
+        experiment.deadline = whole
+    experiment.record("validation", validation.to_json())
+    return validation
+
+
+class _Inspection:
+    """One pass of validation over a choice; keeps what was measured so far."""
+
+    def __init__(self, experiment: Experiment, choice: Chosen) -> None:
+        self.experiment = experiment
+        self.choice = choice
+        self.deadline: Deadline = experiment.deadline
+        self.notes: list[str] = []
+        self.model: FinalModel | None = None
+        self.model_rows = "none"
+        self.holdout: Holdout | None = recorded_holdout(experiment)
+        self.holdout_note = "no rows were sealed"
+
+    def run(self, limits: Any, checks: Sequence[str] | None) -> Validation:
+        experiment, choice = self.experiment, self.choice
+        self._tell("fitting the model on development rows", 0)
+        self._fit_and_read()
+        self._tell("checking the data", 1)
+        outcomes = run_checks(experiment, "data", checks)
+        rows = experiment.dataset.frame.iloc[sample(experiment.split.development, _TRIED_ROWS, experiment.seed)]
+        self._tell("measuring the model in use", 2)
+        speed = measure_speed(self.model, rows, self.deadline) if self.model else NotApplicable("no model was fitted")
+        self._refit_on_all_rows()
+        self._tell("checking the model", 3)
+        outcomes += run_checks(experiment, "model", checks)
+        examination = examine_fold(experiment, choice)
+        reload: Reload | NotApplicable = NotApplicable("no model was fitted")
+        if self.model is not None:
+            reload = check_reload(self.model, experiment.run.model_path, rows, self.deadline)
+        memory = peak_memory_mb()
+        improvements = self._improvements()
+        values = self._values(outcomes, improvements, examination, speed, reload, memory)
+        results = judge(limits, values)
+        verdict, reasons = _verdict(results, self.model is not None)
+        scores = np.asarray(choice.scores)
+        return Validation(
+            verdict, reasons, choice.strategy, choice_key(choice), choice.mean,
+            float(scores.std(ddof=1)) if len(scores) > 1 else 0.0, choice.scores,
+            interval_of_mean(choice.scores, experiment.evaluator.test_train_ratio),
+            self.holdout, self.holdout_note, improvements, _known(examination), _known(speed), _known(reload),
+            _known(memory), self.model_rows, results, tuple(outcomes), tuple(self.notes),
+        )  # fmt: skip
+
+    def _tell(self, message: str, done: int) -> None:
+        self.experiment.progress("validation", message, done, 4, self.choice.mean)
+
+    def _fit_and_read(self) -> None:
+        """Fit on development rows and read the holdout; without an unread holdout, fit on all rows at once."""
+        split = self.experiment.split
+        if self.holdout is not None:
+            same = self.holdout.choice == choice_key(self.choice)
+            self.holdout_note = (
+                "read by an earlier validate for this same choice; the recorded score is repeated, nothing was read again"
+                if same
+                else "read earlier for another choice; it says nothing about the present one, and a holdout is read only once"
+            )
+        if self.holdout is not None or len(split.holdout) == 0:
+            return
+        self._fit(split.development, "development rows")
+        if self.model is None:
+            self.holdout_note = NO_TIME
+            return
+        reading = read_holdout(self.experiment, self.choice, self.model, self.deadline)
+        if isinstance(reading, NotApplicable):
+            self.holdout_note = reading.reason
+        else:
+            self.holdout, self.holdout_note = reading, "read now, once, with the model fitted on development rows"
+
+    def _refit_on_all_rows(self) -> None:
+        everything = np.arange(self.experiment.dataset.n_rows)
+        if self.model is not None and refit_seconds(self.choice) * _REFIT_MARGIN > self.deadline.remaining():
+            self.notes.append(
+                "no time was left to refit on all rows: the saved model has seen the development rows only"
+            )
+            return
+        self._fit(everything, "all rows")
+
+    def _fit(self, positions: np.ndarray, rows: str) -> None:
+        """Fit and save; where the whole choice does not fit into the time, its heaviest member alone."""
+        single = Chosen("single", (heaviest(self.choice),), (1.0,), heaviest(self.choice).scores)
+        too_slow = self.choice.weights is None and refit_seconds(self.choice) > self.deadline.remaining()
+        for attempt in (single,) if too_slow else (self.choice, single):
+            try:
+                model = fit_final(self.experiment, attempt, positions, self.deadline)
+            except (MleStarError, MemoryError) as error:
+                self.notes.append(f"fitting {attempt.strategy} on {rows} failed: {str(error)[:160]}")
+                continue
+            except Exception as error:
+                log.warning("the final fit failed", exc_info=True)
+                self.notes.append(
+                    f"fitting {attempt.strategy} on {rows} failed: {type(error).__name__}: {str(error)[:160]}"
+                )
+                continue
+            if len(model.members) < len(self.choice.members):
+                self.notes.append(
+                    f"the time allowed {len(model.members)} of {len(self.choice.members)} members on {rows}, heaviest first"
+                )
+            save(model, self.experiment.run.model_path, self._about(rows))
+            self.model, self.model_rows = model, rows
+            return
+
+    def _about(self, rows: str) -> dict[str, Any]:
+        task = self.experiment.task
+        return {
+            "run_id": self.experiment.run.run_id,
+            "task": task.kind,
+            "metric": task.metric.key,
+            "cross_validation": self.choice.mean,
+            "holdout": self.holdout.score if self.holdout else None,
+            "strategy": self.choice.strategy,
+            "choice": choice_key(self.choice),
+            "fitted_on": rows,
+            "seed": self.experiment.seed,
+            "fingerprint": self.experiment.dataset.fingerprint,
+        }
+
+    def _improvements(self) -> tuple[Improvement, ...]:
+        """Against the dummy, and against the best linear model."""
+        board = leaderboard(self.experiment)
+        references = [next((row for row in board if row.family == family), None) for family in ("dummy", "linear")]
+        return tuple(self._improvement(row) for row in references if row is not None)
+
+    def _improvement(self, baseline: Ranked) -> Improvement:
+        metric, ratio = self.experiment.task.metric, self.experiment.evaluator.test_train_ratio
+        old = baseline.evaluation.scores[: len(self.choice.scores)]
+        found = paired_comparison(self.choice.scores, old, metric, ratio)
+        reference = float(np.mean(old))
+        # A dummy's R² is about zero; the gain is then a share of the new score instead.
+        scale = max(abs(reference), 0.01 * abs(self.choice.mean)) if abs(reference) > 1e-6 else abs(self.choice.mean)
+        share = found.mean_gain / scale if scale > 0 else 0.0
+        name = baseline.evaluation.solution.model.component
+        return Improvement(name, reference, found.mean_gain, found.interval, share, found.p_value)
+
+    def _values(
+        self,
+        outcomes: Sequence[CheckOutcome],
+        improvements: Sequence[Improvement],
+        examination: Examination | NotApplicable,
+        speed: Speed | NotApplicable,
+        reload: Reload | NotApplicable,
+        memory: float | NotApplicable,
+    ) -> dict[str, float | str]:
+        """What each gate looks at: a number, or why there is none."""
+        mean, scores = self.choice.mean, np.asarray(self.choice.scores)
+        dummy = improvements[0] if improvements and improvements[0].baseline == "dummy" else None
+        late = [outcome.code for outcome in outcomes if outcome.not_applicable == NO_TIME]
+        critical = sum(finding.severity == "critical" for outcome in outcomes for finding in outcome.findings)
+        values: dict[str, float | str] = {
+            "improvement": dummy.share if dummy else "the dummy has no score",
+            "p_value": dummy.p_value if dummy else "the dummy has no score",
+            "fold_std": "needs two folds and a mean other than 0",
+            "holdout_gap": self.holdout_note,
+            "critical_findings": NO_TIME if late and not critical else float(critical),
+            "train_gap": examination.reason if isinstance(examination, NotApplicable) else examination.gap,
+            "fairness": "no sensitive column is named",
+            "latency": speed.reason if isinstance(speed, NotApplicable) else speed.single_row_p95_ms,
+            "memory": memory.reason if isinstance(memory, NotApplicable) else memory,
+            "reload": reload.reason if isinstance(reload, NotApplicable) else float(reload.changed),
+        }
+        if len(scores) > 1 and mean != 0.0:
+            values["fold_std"] = float(scores.std(ddof=1) / abs(mean))
+        if self.holdout is not None and self.holdout.choice == choice_key(self.choice) and mean != 0.0:
+            values["holdout_gap"] = abs(self.holdout.score - mean) / abs(mean)
+        return values
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, NotApplicable) else value
+
+
+def _verdict(results: Sequence[GateResult], has_model: bool) -> tuple[Verdict, tuple[str, ...]]:
+    """READY only where no gate failed and none was left out for want of time."""
+    reasons = [] if has_model else ["no model could be fitted in the time left; raise time_budget_s"]
+    reasons += [f"{result.gate.key}: {result.describe()}" for result in results if result.status == "failed"]
+    late = [result.gate.key for result in results if result.status == "not applicable" and result.note == NO_TIME]
+    if late:
+        reasons.append(f"not measured for want of time: {', '.join(late)}; call validate again with more time_budget_s")
+    if reasons:
+        return "NOT READY", tuple(reasons)
+    passed = sum(result.status == "passed" for result in results)
+    return "READY", (f"{passed} of {passed} gates that could be computed are passed",)
