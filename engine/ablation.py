@@ -20,7 +20,7 @@ from .evaluate import Evaluator
 from .evaluation import Evaluation, FoldPlan
 from .experiment import Experiment
 from .leaderboard import best_single, dummy_score
-from .solution import Block, Solution
+from .solution import SLOTS, Block, Slot, Solution
 
 Level = Literal["HIGH", "MEDIUM", "LOW"]
 
@@ -30,6 +30,7 @@ _ALTERNATIVES_PER_BLOCK = 2
 _SIGNIFICANT = 0.05
 _HIGH_SHARE = 0.05
 _MEDIUM_SHARE = 0.005
+_ATTENTION: tuple[Slot, ...] = ("model", "encode", "features", "target", "select", "post", "clean")
 
 
 @dataclass(frozen=True)
@@ -235,4 +236,13 @@ def block_order(rows: Sequence[Impact], names: Sequence[str], refined: Sequence[
         own = [abs(row.impact) / max(row.cost_s, 0.05) for row in rows if row.block == name]
         return max(own, default=0.0)
 
-    return sorted(names, key=lambda name: (name in refined, -weight(name), names.index(name)))
+    def prior(name: str) -> int:
+        """Where nothing was measured: the learner and its inputs are worth more attention than cleaning."""
+        return _ATTENTION.index(slot_of(name))
+
+    return sorted(names, key=lambda name: (refined.count(name), -weight(name), prior(name), names.index(name)))
+
+
+def slot_of(name: str) -> Slot:
+    """The slot of a block's name, `encode` of `encode.onehot`."""
+    return next(slot for slot in SLOTS if name.split(".")[0].split(" ")[0] == slot)

@@ -32,10 +32,10 @@ def why_not(model: Model, shape: DataShape) -> str | None:
 def default_solution(key: str, shape: DataShape, params: Params | None = None) -> Solution:
     """Build the default pipeline of a learner; blocks that would do nothing on this table are left out."""
     model = registry.model(key)
-    wanted: list[tuple[Slot, str]] = [("clean", "drop_constant")]
     if model.family == "dummy":
         return Solution.of([Block.of("model", key, params)])
-    if model.needs.no_missing:
+    wanted: list[tuple[Slot, str]] = []
+    if model.needs.no_missing and shape.missing_share > 0:
         wanted.append(("clean", "impute_median"))
     wanted += [("features", "date_parts"), ("features", "text_tfidf")]
     if shape.n_categorical:

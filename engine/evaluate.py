@@ -260,9 +260,7 @@ class Evaluator:
 
 def _threads_per_fold(n_folds: int, threads: int) -> list[int]:
     """Threads for each fold's fit, so that the last, incomplete wave uses all cores too."""
-    last = n_folds % threads if threads > 1 else 0
-    return (
-        [1] * (n_folds - last) + [max(1, threads // last)] * last
-        if threads <= n_folds
-        else [threads // n_folds] * n_folds
-    )
+    if threads > n_folds:
+        return [threads // n_folds] * n_folds
+    last = n_folds % threads
+    return [1] * (n_folds - last) + [threads // last for _ in range(last)]

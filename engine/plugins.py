@@ -180,10 +180,13 @@ class TrainingData:
 class FittedModel(Protocol):
     """A fitted learner."""
 
-    rounds: int | None
-    """Rounds used by an iterative learner, for the refit on all rows; None for others."""
-    cut: bool
-    """True if the deadline stopped the fit before its own criterion did."""
+    @property
+    def rounds(self) -> int | None:
+        """Rounds used by an iterative learner, for the refit on all rows; None for others."""
+
+    @property
+    def cut(self) -> bool:
+        """True if the deadline stopped the fit before its own criterion did."""
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """(n_rows, n_columns) → float64 (n_rows, n_classes) probabilities, or (n_rows, 1) values."""

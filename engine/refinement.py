@@ -15,7 +15,11 @@ from .evaluation import Evaluation
 from .experiment import Experiment
 from .leaderboard import best_single
 from .plans import Plan, plans_for
-from .solution import SLOTS, Block, Solution
+from .solution import SLOTS, Block, Slot, Solution
+
+
+_GROWING: tuple[Slot, ...] = ("features", "encode", "target", "post", "select")
+"""Slots that may be filled where the solution has nothing in them."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +84,24 @@ def refine(
     before = current.mean
     steps: list[Step] = []
     refined = refined_blocks(experiment)
-    ended = f"{outer} steps done"
-    for number in range(outer):
+    exhausted: set[str] = set()
+    ended = f"{outer} blocks taken"
+    while len(steps) < outer:
         if deadline.passed:
             ended = "time budget used"
             break
         target = _target(experiment, current.solution, block, refined)
-        plans = plans_for(experiment, current.solution, target, asked if number == 0 else (), research, inner)
-        step, current = _step(experiment, deadline, current, target, plans, (number, outer, inner))
+        if target.name in exhausted:
+            ended = "nothing left to try"
+            break
+        plans = plans_for(experiment, current.solution, target, asked if not steps else (), research, inner)
+        step, current = _step(experiment, deadline, current, target, plans, (len(steps), outer, inner))
         refined.append(target.name)
         if step.plans:
             steps.append(step)
             experiment.record("refinement", {**asdict(step), "solution": current.solution.to_json()})
-        elif block is not None or set(refined) >= {item.name for item in current.solution.blocks}:
-            ended = "nothing left to try"
-            break
+        else:
+            exhausted.add(target.name)
     return Refinement(tuple(steps), current.solution, before, current.mean, ended)
 
 
@@ -120,9 +127,11 @@ def _target(experiment: Experiment, solution: Solution, name: str | None, refine
         raise InvalidInput(f"no block is called {name!r}; accepted: {accepted}")
     entry = experiment.run.journal.last("ablation")
     rows = [Impact(**{**row, "interval": tuple(row["interval"])}) for row in entry.body["rows"]] if entry else []
-    names = [block.name for block in solution.blocks]
-    chosen = block_order(rows, names, refined)[0]
-    return next(block for block in solution.blocks if block.name == chosen)
+    # Empty slots are blocks too: features that nobody built yet are often what is missing.
+    empty = [slot for slot in _GROWING if all(block.slot != slot for block in solution.blocks)]
+    blocks = [*solution.blocks, *(Block.of(slot, "") for slot in empty)]
+    chosen = block_order(rows, [block.name for block in blocks], refined)[0]
+    return next(block for block in blocks if block.name == chosen)
 
 
 def _step(
@@ -164,8 +173,7 @@ def _step(
         for plan, evaluation in tried
     )  # fmt: skip
     after = winner or current
-    name = target.name if target.component else f"{target.slot} (empty)"
-    return Step(name, current.mean, after.mean, winner is not None, reason, rows), after
+    return Step(target.name, current.mean, after.mean, winner is not None, reason, rows), after
 
 
 def _reason(plan: Plan, comparison: Comparison, accepted: bool) -> str:

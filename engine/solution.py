@@ -35,8 +35,8 @@ class Block:
 
     @property
     def name(self) -> str:
-        """`slot.component`, the name used in reports."""
-        return f"{self.slot}.{self.component}"
+        """`slot.component`, the name used in reports; the slot alone for an empty place."""
+        return f"{self.slot}.{self.component}" if self.component else self.slot
 
     def with_params(self, params: Params) -> Block:
         """Return this block with some parameters changed."""

@@ -114,8 +114,8 @@ def _open(
     from ..engine.experiment import Question, begin_experiment
 
     report_progress({"phase": "profile", "message": "reading the table", "done": 0, "total": 1})
-    holdout: float | Literal["auto", "none"]
-    holdout = request.holdout if request.holdout == "auto" or request.holdout == "none" else float(request.holdout)
+    words: dict[str, Literal["auto", "none"]] = {"auto": "auto", "none": "none"}
+    holdout = words.get(request.holdout) or float(request.holdout)
     question = Question(
         Path(request.path), request.target, request.task, request.metric, request.time_column, request.group_column,
         request.id_columns, holdout, request.name, request.seed,

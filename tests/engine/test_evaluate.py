@@ -16,8 +16,7 @@ from mle_star.engine.evaluation import FoldPlan
 from mle_star.engine.experiment import Experiment
 from mle_star.engine.plugins import EstimatorModel, Needs, TrainingData
 from mle_star.engine.solution import Block, Solution
-
-from .opened import generated_table, open_experiment
+from opened import generated_table, open_experiment
 
 
 @pytest.fixture

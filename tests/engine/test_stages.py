@@ -21,8 +21,7 @@ from mle_star.engine.leaderboard import leaderboard
 from mle_star.engine.refinement import refine
 from mle_star.engine.registry import ensembles
 from mle_star.engine.solution import Block
-
-from .opened import generated_table, open_experiment
+from opened import generated_table, open_experiment
 
 LEARNERS = ("linear", "lightgbm", "extra_trees")
 

@@ -29,7 +29,12 @@ def generated_table(kind: str, n_rows: int = 300, seed: int = 0) -> pd.DataFrame
 
 
 def open_experiment(
-    folder: Path, frame: pd.DataFrame, budget_s: float = 60.0, threads: int = 2, home: Path | None = None, **asked: object
+    folder: Path,
+    frame: pd.DataFrame,
+    budget_s: float = 60.0,
+    threads: int = 2,
+    home: Path | None = None,
+    **asked: object,
 ) -> Experiment:
     """Write the table and open a run on it, with its own home folder unless one is given."""
     path = folder / "table.csv"
