@@ -51,6 +51,16 @@ class Cells:
         plain, codes = _merged(pc.replace_substring_regex(words, pattern=r"^([+-]?\d+)\.0+$", replacement=r"\1"), codes)
         return pd.Series(plain.to_pylist(), dtype="str"), codes
 
+    def as_written(self) -> pd.Series:
+        """Spelling of each distinct text (n_distinct,) as it first stands in the file: `1.0` where `distinct` says `1`."""
+        texts, codes = self.distinct
+        if self.words is None:
+            return texts
+        spellings, raw_codes = self.words
+        first = np.unique(codes, return_index=True)
+        rows = first[1][first[0] >= 0]
+        return pd.Series(spellings.to_pandas().iloc[raw_codes[rows]].to_list(), dtype="str")
+
     @cached_property
     def counts(self) -> np.ndarray:
         """Rows of each distinct text (n_distinct,)."""

@@ -192,7 +192,7 @@ def _text_role(words: pd.Series, counts: np.ndarray, name: str) -> Role:
     known = int(counts.sum())
     share = len(words) / known
     some = words.iloc[np.linspace(0, len(words) - 1, min(1000, len(words))).astype(np.int64)]
-    n_words = some.str.split().str.len()
+    n_words = some.str.count(r"\S+")
     lengths = some.str.len()
     single = float(n_words.mean()) <= 1.05 and float(lengths.max()) <= 64
     if known >= 20 and single and share >= 0.95:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from itertools import product
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 ISO = "ISO8601"
-EPOCHS = {"epoch_s": "s", "epoch_ms": "ms", "epoch_us": "us", "epoch_ns": "ns"}
+EPOCHS: dict[str, Literal["s", "ms", "us", "ns"]] = {
+    "epoch_s": "s",
+    "epoch_ms": "ms",
+    "epoch_us": "us",
+    "epoch_ns": "ns",
+}
 COMPACT = "%Y%m%d"
 
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
@@ -26,8 +32,7 @@ _ENOUGH = 0.95
 
 def parse(texts: pd.Series, date_format: str) -> pd.Series:
     """Read texts as naive datetimes; what does not fit is NaT. Zones are turned into UTC and dropped."""
-    parsed = pd.to_datetime(texts, format=date_format, errors="coerce", utc=date_format == ISO)
-    return naive(parsed)
+    return naive(pd.to_datetime(texts, format=date_format, errors="coerce", utc=date_format == ISO))
 
 
 def naive(values: pd.Series) -> pd.Series:
@@ -89,7 +94,7 @@ def number_format(values: np.ndarray, name: str) -> str | None:
     if len(known) == 0 or (known != np.floor(known)).any():
         return None
     low, high = float(known.min()), float(known.max())
-    if 19_000_101 <= low and high <= 21_001_231:
+    if low >= 19_000_101 and high <= 21_001_231:
         fits = bool(from_epoch(known, COMPACT).notna().mean() >= _ENOUGH)
         return COMPACT if fits else None
     for date_format, scale in (("epoch_s", 1.0), ("epoch_ms", 1e3), ("epoch_us", 1e6), ("epoch_ns", 1e9)):

@@ -1,6 +1,7 @@
 """Do rows depend on each other? Drift over time, target in row order, likeness within an id: statistics against permutations.
 
-No model is fitted; each statistic is compared with what it gives when the rows are shuffled, and must also be large enough to matter.
+No model is fitted; each statistic is compared with what it gives when the rows are shuffled, and must also be large
+enough to matter.
 """
 
 from __future__ import annotations
@@ -210,7 +211,8 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 def _standardised(columns: np.ndarray) -> np.ndarray:
     spread = columns.std(axis=0, keepdims=True)
-    return (columns - columns.mean(axis=0, keepdims=True)) / np.where(spread > 0, spread, 1.0)
+    scaled: np.ndarray = (columns - columns.mean(axis=0, keepdims=True)) / np.where(spread > 0, spread, 1.0)
+    return scaled
 
 
 def _between(columns: np.ndarray, blocks: np.ndarray) -> np.ndarray:
@@ -229,7 +231,8 @@ def _lagged(values: np.ndarray) -> float:
 def _window(values: np.ndarray, size: int = 20_000) -> np.ndarray:
     """Return the consecutive rows in the middle, at most `size`."""
     start = max(0, (len(values) - size) // 2)
-    return values[start : start + size]
+    window: np.ndarray = values[start : start + size]
+    return window
 
 
 def _sample(positions: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -66,7 +66,7 @@ def read_numerals(texts: pd.Series, decimal_comma: bool | None = None) -> Numera
     """Read distinct trimmed texts as numbers; `decimal_comma` None decides from the texts."""
     values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).copy()
     failed = np.flatnonzero(np.isnan(values))
-    words = [str(texts.iat[position]) for position in failed]
+    words = texts.iloc[failed].astype(str).tolist()
     if decimal_comma is None:
         decimal_comma = _uses_decimal_comma(words)
     junk = np.zeros(len(texts), dtype=bool)

@@ -30,9 +30,12 @@ _MAX_HOLDOUT = 10_000
 
 _BIRTH = re.compile(r"birth|dob\b|born", re.IGNORECASE)
 _ENTITIES = frozenset(
-    "patient subject user customer client household session device person member account participant student donor speaker "
-    "employee driver machine engine worker player animal pid uid sid cid".split()
-)
+    {
+        "patient", "subject", "user", "customer", "client", "household", "session", "device", "person",
+        "member", "account", "participant", "student", "donor", "speaker", "employee", "driver", "machine",
+        "engine", "worker", "player", "animal", "pid", "uid", "sid", "cid",
+    }
+)  # fmt: skip
 _COUNT_WORDS = frozenset({"num", "n", "nr", "number", "count"})
 
 
@@ -161,7 +164,10 @@ def _row_order(dataset: Dataset, kind: TaskKind, seed: int) -> _Rule | None:
     correlation = order_dependence(dataset.y, kind, seed)
     if correlation < 0.1:
         return None
-    reason = f"{sign}, and the target correlates by {correlation:.2f} with the row before: rows are in time order, validate on later ones"
+    reason = (
+        f"{sign}, and the target correlates by {correlation:.2f} with the row before: "
+        "rows are in time order, validate on later ones"
+    )
     return _Rule("time", reason, order=np.arange(dataset.n_rows, dtype=np.int64))
 
 

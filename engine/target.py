@@ -67,16 +67,16 @@ def clean_target(column: pd.Series, task: Literal["auto"] | TaskKind = "auto") -
         raise InvalidInput(f"expected a target with values, every cell of {name!r} is missing; choose another column")
     if len(words) == 1:
         raise InvalidInput(
-            f"expected a target that varies, {name!r} is always {words.iat[0][:40]!r}; choose another column"
+            f"expected a target that varies, {name!r} is always {str(words.iat[0])[:40]!r}; choose another column"
         )
     kind, reason = _infer(cells, name) if task == "auto" else (task, "as asked")
     if kind in CLASSIFICATION:
-        return _labels(name, kind, reason, words, codes, asked=task != "auto")
+        return _labels(name, kind, reason, cells, asked=task != "auto")
     return _values(name, reason, cells)
 
 
 def _infer(cells: Cells, name: str) -> tuple[TaskKind, str]:
-    words, codes = cells.distinct
+    words, _ = cells.distinct
     counts = cells.counts
     n_known = int(counts.sum())
     if cells.dates is not None:
@@ -99,7 +99,8 @@ def _infer(cells: Cells, name: str) -> tuple[TaskKind, str]:
     return "regression", f"{name} has {n_distinct} different whole numbers over {n_known} rows"
 
 
-def _labels(name: str, kind: TaskKind, reason: str, words: pd.Series, codes: np.ndarray, asked: bool) -> CleanTarget:
+def _labels(name: str, kind: TaskKind, reason: str, cells: Cells, asked: bool) -> CleanTarget:
+    words, codes = cells.distinct
     keep = codes >= 0
     n_known = int(keep.sum())
     n_classes = len(words)
@@ -118,7 +119,7 @@ def _labels(name: str, kind: TaskKind, reason: str, words: pd.Series, codes: np.
     place = np.empty(n_classes, dtype=np.int64)
     place[order] = np.arange(n_classes)
     y = place[codes[keep]]
-    classes = tuple(str(word) for word in words.iloc[order])
+    classes = tuple(str(word) for word in cells.as_written().iloc[order])
     issues = _missing_targets(name, keep)
     counts = np.bincount(y, minlength=n_classes)
     rare = np.flatnonzero(counts < _USUAL_FOLDS)

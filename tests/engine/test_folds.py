@@ -1,0 +1,127 @@
+"""Folds keep their promises whatever the rows: nothing shared, groups whole, no training on the future."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mle_star.engine.folds import Split
+
+SEEDS = st.integers(0, 5)
+FOLDS = st.integers(2, 6)
+
+
+def split(kind: Any, n_rows: int, codes: np.ndarray | None = None, seed: int = 0) -> Split:
+    rule = {"group": "groups", "time": "order", "stratified": "strata"}.get(kind)
+    arrays: dict[str, Any] = {"groups": None, "order": None, "strata": None}
+    if rule:
+        arrays[rule] = codes
+    rows = np.arange(n_rows)
+    return Split(kind, "test", rows, rows[:0], seed=seed, **arrays)
+
+
+def codes(maximum: int) -> st.SearchStrategy[np.ndarray]:
+    return st.lists(st.integers(0, maximum), min_size=8, max_size=80).map(lambda values: np.array(values))
+
+
+@settings(max_examples=60, deadline=None)
+@given(codes(4), FOLDS, SEEDS, st.sampled_from(["plain", "stratified", "group"]))
+def test_every_row_is_validated_once_per_repeat_and_never_trained_on_there(
+    values: np.ndarray, n_folds: int, seed: int, kind: str
+) -> None:
+    chosen = split(kind, len(values), values, seed)
+    folds = chosen.folds(n_folds, repeats=2)
+    for repeat in (0, 1):
+        validated = np.concatenate([fold.valid for fold in folds if fold.repeat == repeat])
+        assert sorted(validated) == list(range(len(values)))
+    for fold in folds:
+        assert len(np.intersect1d(fold.train, fold.valid)) == 0
+        assert len(fold.train) + len(fold.valid) == len(values)
+
+
+@settings(max_examples=60, deadline=None)
+@given(codes(12), FOLDS, SEEDS)
+def test_groups_never_straddle(values: np.ndarray, n_folds: int, seed: int) -> None:
+    chosen = split("group", len(values), values, seed)
+    for fold in chosen.folds(n_folds):
+        assert not set(values[fold.train]) & set(values[fold.valid])
+    for fit, held in chosen.inner_folds(np.arange(0, len(values), 2), 3, seed):
+        assert not set(values[::2][fit]) & set(values[::2][held])
+    fit, held = chosen.inner_holdout(np.arange(len(values)), 0.25, seed)
+    assert not set(values[fit]) & set(values[held])
+
+
+@settings(max_examples=60, deadline=None)
+@given(codes(15), FOLDS, st.integers(1, 3))
+def test_time_never_trains_on_the_future_and_equal_times_stay_together(
+    values: np.ndarray, n_folds: int, repeats: int
+) -> None:
+    chosen = split("time", len(values), values)
+    for fold in chosen.folds(n_folds, repeats):
+        assert len(fold.train)
+        assert len(fold.valid)
+        assert values[fold.train].max() < values[fold.valid].min()
+    fit, held = chosen.inner_holdout(np.arange(len(values)), 0.25, 0)
+    assert len(held) == 0 or values[fit].max() < values[held].min()
+
+
+@settings(max_examples=40, deadline=None)
+@given(codes(3), FOLDS, SEEDS)
+def test_classes_are_spread_evenly_over_folds(values: np.ndarray, n_folds: int, seed: int) -> None:
+    counts = [
+        np.bincount(values[fold.valid], minlength=4)
+        for fold in split("stratified", len(values), values, seed).folds(n_folds)
+    ]
+    assert (np.ptp(np.array(counts), axis=0) <= 1).all()
+
+
+def test_a_class_with_fewer_rows_than_folds_needs_no_warning() -> None:
+    labels = np.array([0] * 97 + [1] * 3)
+    held = [labels[fold.valid].sum() for fold in split("stratified", 100, labels).folds(5)]
+    assert sorted(held) == [0, 0, 1, 1, 1]
+
+
+def test_time_folds_validate_the_later_part_in_expanding_windows_and_repeats_shift_the_cuts() -> None:
+    folds = split("time", 1000, np.arange(1000)).folds(4, repeats=2)
+    assert [len(fold.train) for fold in folds[:4]] == [400, 550, 700, 850]
+    assert [len(fold.train) for fold in folds[4:]] != [400, 550, 700, 850]
+    assert folds[3].valid[-1] == 999
+
+
+def test_folds_are_the_same_for_the_same_seed_and_differ_between_repeats() -> None:
+    one, again, other = (split("plain", 50, seed=seed).folds(5, 2) for seed in (1, 1, 2))
+    assert all(np.array_equal(left.valid, right.valid) for left, right in zip(one, again, strict=True))
+    assert not np.array_equal(one[0].valid, other[0].valid)
+    assert not np.array_equal(one[0].valid, one[5].valid)
+
+
+def test_folds_of_some_rows_name_positions_in_the_dataset() -> None:
+    rows = np.arange(10, 40)
+    folds = split("plain", 50).folds(3, rows=rows)
+    assert sorted(np.concatenate([fold.valid for fold in folds])) == list(rows)
+
+
+@pytest.mark.parametrize("kind", ["plain", "stratified", "group", "time"])
+def test_an_inner_holdout_takes_about_the_fraction_by_the_rule(kind: str) -> None:
+    values = np.repeat(np.arange(100), 2)
+    fit, held = split(kind, 200, values).inner_holdout(np.arange(200), 0.2, 3)
+    assert abs(len(held) - 40) <= 1
+    assert sorted(np.concatenate([fit, held])) == list(range(200))
+    if kind == "time":
+        assert held.min() == 160
+
+
+def test_the_key_tells_splits_with_other_groups_apart() -> None:
+    groups = np.arange(20) // 2
+    assert split("group", 20, groups).key == split("group", 20, groups.copy()).key
+    assert split("group", 20, groups).key != split("group", 20, groups // 2).key
+
+
+def test_a_saved_split_comes_back_with_the_same_key(tmp_path: Path) -> None:
+    saved = split("group", 20, np.arange(20) // 2)
+    saved.save(tmp_path / "split.npz")
+    assert Split.load(tmp_path / "split.npz").key == saved.key

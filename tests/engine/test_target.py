@@ -1,0 +1,75 @@
+"""The target decides the task; what cannot be learnt is refused with what to do."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from mle_star.engine.errors import InvalidInput
+from mle_star.engine.target import clean_target, find_column
+
+
+def series(values: list[object]) -> pd.Series:
+    return pd.Series([None if value is None else str(value) for value in values], dtype="str", name="y")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "classes"),
+    [
+        ([0, 1] * 20, "binary", ("0", "1")),
+        (["Yes", "No"] * 20, "binary", ("No", "Yes")),
+        (["True", "False"] * 20, "binary", ("False", "True")),
+        ([f"{i % 12}" for i in range(120)], "multiclass", tuple(map(str, range(12)))),
+        (["1.0", "2.0", "3.0"] * 20, "multiclass", ("1.0", "2.0", "3.0")),
+        (["c", "a", "b"] * 20, "multiclass", ("a", "b", "c")),
+        (list(range(100)), "regression", ()),
+        ([0.5, 1.0, 1.5, 2.0] * 10, "regression", ()),
+        (list(range(9)), "regression", ()),
+    ],
+)
+def test_the_task_is_inferred_with_labels_as_written(values: list[object], kind: str, classes: tuple[str, ...]) -> None:
+    target = clean_target(series(values))
+    assert (target.kind, target.classes) == (kind, classes)
+    assert "y" in target.reason
+
+
+def test_rows_without_a_target_are_left_out_and_reported() -> None:
+    target = clean_target(series(["1.5", "", None, "2.5", " ", "4"] * 5))
+    assert target.keep.tolist() == [True, False, False, True, False, True] * 5
+    assert target.y.tolist() == [1.5, 2.5, 4.0] * 5
+    assert [(issue.code, issue.count) for issue in target.issues] == [("missing_target", 15)]
+
+
+def test_a_dirty_number_is_left_out_of_a_regression_target() -> None:
+    target = clean_target(series([*(i + 0.5 for i in range(100)), "oops"]))
+    assert target.kind == "regression"
+    assert len(target.y) == 100
+    assert {issue.code for issue in target.issues} == {"missing_target", "dirty_target"}
+
+
+def test_rare_classes_are_kept_and_reported() -> None:
+    target = clean_target(series(["a"] * 50 + ["b"] * 50 + ["c"] * 2))
+    assert target.classes == ("a", "b", "c")
+    assert [(issue.code, issue.count) for issue in target.issues] == [("rare_classes", 2)]
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "message"),
+    [
+        (["a"] * 20, "auto", "always 'a'"),
+        ([None] * 20, "auto", "every cell of 'y' is missing"),
+        ([f"word{i}" for i in range(20)], "auto", "two rows or more each"),
+        (list(range(20)), "multiclass", "ask for regression"),
+        (["a", "b", "c"] * 9, "binary", "'y' has 3"),
+        (["a", "b"] * 9, "regression", "expected numbers"),
+    ],
+)
+def test_a_target_that_cannot_be_learnt_is_refused(values: list[object], task: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        clean_target(series(values), task)  # type: ignore[arg-type]
+
+
+def test_an_unknown_column_is_answered_with_the_nearest_name() -> None:
+    frame = pd.DataFrame(columns=["Churn", "tenure"])
+    with pytest.raises(InvalidInput, match="did you mean 'Churn'"):
+        find_column(frame, "chrun", "target")
+    assert find_column(frame, " Churn ", "target") == "Churn"
