@@ -83,9 +83,9 @@ class Journal:
         return Entry(row[0], row[1], row[2], json.loads(row[3])) if row else None
 
     def _connect(self) -> sqlite3.Connection:
-        fresh = not self.path.exists()
         connection = sqlite3.connect(self.path, timeout=10.0)
-        if fresh:
+        # Not "is the file new": another process may have created the file a moment ago and not yet the tables.
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'entries_kind'").fetchone() is None:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)
         connection.execute("PRAGMA synchronous=NORMAL")

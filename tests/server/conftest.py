@@ -1,0 +1,49 @@
+"""A home folder, its settings, and jobs whose workers do scripted work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mle_star.engine.run import RunFolder, create_run
+from mle_star.server.jobs import Jobs
+from mle_star.server.settings import Settings
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def settings(home: Path, data: Path) -> Settings:
+    return Settings(home=home, allowed_dirs=(data,), threads=1, memory_mb=400, time_budget_s=60)
+
+
+@pytest.fixture
+def run(home: Path) -> RunFolder:
+    return create_run(home, "test")
+
+
+@pytest.fixture
+def jobs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    monkeypatch.setenv("PYTHONPATH", path)
+    jobs = Jobs(settings, perform="scripted_work:perform")
+    yield jobs
+    jobs.shutdown()

@@ -1,0 +1,58 @@
+"""Work for real workers whose course a test decides: `perform` does what its arguments say. Imported by the worker process."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mle_star.engine.errors import InvalidInput
+from mle_star.engine.run import RunFolder
+from mle_star.tools.contract import Report
+
+
+def perform(
+    name: str,
+    arguments: dict[str, Any],
+    run: RunFolder,
+    home: Path,
+    threads: int,
+    report_progress: Callable[[dict[str, Any]], None],
+) -> Report:
+    course = arguments.get("course", "finish")
+    run.journal.append("evaluation", {"number": sum(1 for _ in run.journal.read("evaluation"))})
+    report_progress({"phase": name, "message": "begun", "done": 0, "total": 2})
+    if course == "hang":
+        time.sleep(600)
+    elif course == "hang with a child":
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        run.journal.append("child", {"pid": child.pid})
+        time.sleep(600)
+    elif course == "ignore the request to end":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        run.journal.append("child", {"pid": os.getpid()})
+        time.sleep(600)
+    elif course == "eat memory":
+        hoard = [bytearray(16 * 2**20) for _ in range(30)]
+        time.sleep(600)
+        logging.info("%d", len(hoard))
+    elif course == "refuse":
+        raise InvalidInput("expected a table, got a teapot")
+    elif course == "crash":
+        raise KeyError(f"secret {Path(__file__)}")
+    elif course == "disk full":
+        raise OSError(errno.ENOSPC, "No space left on device")
+    elif course == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif course == "a while":
+        time.sleep(0.8)
+        report_progress({"phase": name, "message": "half", "done": 1, "total": 2})
+        time.sleep(0.8)
+    return Report(run_id=run.run_id, summary=f"{name} on {threads} threads, {home.name}", next="stop")

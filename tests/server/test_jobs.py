@@ -1,0 +1,231 @@
+"""Jobs with real worker processes: joined, waited for, cancelled, killed, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from mle_star.engine.errors import Busy
+from mle_star.engine.run import RunFolder, create_run
+from mle_star.server.job_state import JobState
+from mle_star.server.jobs import Jobs
+from mle_star.server.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+async def gone(pid: int, within_s: float = 3.0) -> bool:
+    """Wait for a process to leave."""
+    until = time.monotonic() + within_s
+    while alive(pid) and time.monotonic() < until:
+        await anyio.sleep(0.02)
+    return not alive(pid)
+
+
+async def until_begun(run: RunFolder, kind: str = "progress") -> dict[str, Any]:
+    """Wait for the work's first word."""
+    with anyio.fail_after(20):
+        while (entry := run.journal.last(kind)) is None:
+            await anyio.sleep(0.02)
+    return entry.body
+
+
+async def outcome(jobs: Jobs, run: RunFolder, course: str, **arguments: Any) -> JobState:
+    job_id = await jobs.submit(run, "work", {"course": course, **arguments})
+    return await jobs.wait(run, job_id, 20)
+
+
+async def test_a_finished_job_hands_back_its_report(jobs: Jobs, run: RunFolder) -> None:
+    state = await outcome(jobs, run, "finish")
+    assert state.status == "finished"
+    assert state.report is not None
+    assert state.report["summary"] == "work on 1 threads, home"
+
+
+async def test_progress_reaches_who_waits_in_order(jobs: Jobs, run: RunFolder) -> None:
+    told: list[dict[str, Any]] = []
+
+    async def tell(event: dict[str, Any]) -> None:
+        told.append(event)
+
+    job_id = await jobs.submit(run, "work", {"course": "a while"})
+    await jobs.wait(run, job_id, 20, tell)
+    assert [event["done"] for event in told] == [0, 1]
+
+
+async def test_waiting_is_bounded(jobs: Jobs, run: RunFolder) -> None:
+    job_id = await jobs.submit(run, "work", {"course": "hang"})
+    began = time.monotonic()
+    state = await jobs.wait(run, job_id, 0.3)
+    assert state.status == "running"
+    assert time.monotonic() - began < 2
+
+
+async def test_the_same_call_joins_the_job_in_flight_and_another_is_refused(jobs: Jobs, run: RunFolder) -> None:
+    first = await jobs.submit(run, "work", {"course": "hang", "wait_s": 1})
+    assert await jobs.submit(run, "work", {"course": "hang", "wait_s": 2, "detail": "full"}) == first
+    with pytest.raises(Busy, match=r"work is still working on run_test_0001 .* get_run\(run_id='run_test_0001'"):
+        await jobs.submit(run, "other", {})
+
+
+async def test_an_outcome_nobody_saw_is_joined_and_one_that_was_told_is_not(jobs: Jobs, run: RunFolder) -> None:
+    state = await outcome(jobs, run, "finish")
+    assert await jobs.submit(run, "work", {"course": "finish"}) == state.job_id
+    jobs.mark_delivered(run, state)
+    assert await jobs.submit(run, "work", {"course": "finish"}) != state.job_id
+
+
+async def test_no_more_jobs_than_allowed_run_at_once(jobs: Jobs, run: RunFolder, home: Path) -> None:
+    await jobs.submit(run, "work", {"course": "hang"})
+    await jobs.submit(create_run(home, "second"), "work", {"course": "hang"})
+    with pytest.raises(Busy, match="2 jobs are running"):
+        await jobs.submit(create_run(home, "third"), "work", {})
+
+
+async def test_cancelling_ends_the_whole_group_and_keeps_what_was_done(jobs: Jobs, run: RunFolder) -> None:
+    job_id = await jobs.submit(run, "work", {"course": "hang with a child"})
+    child = (await until_begun(run, "child"))["pid"]
+    began = time.monotonic()
+    state = await jobs.cancel(run)
+    assert time.monotonic() - began < 2
+    assert state is not None
+    assert (state.status, state.job_id) == ("cancelled", job_id)
+    assert await gone(child)
+    assert len(list(run.journal.read("evaluation"))) == 1
+
+
+async def test_a_worker_that_ignores_the_request_is_killed(jobs: Jobs, run: RunFolder) -> None:
+    await jobs.submit(run, "work", {"course": "ignore the request to end"})
+    worker = (await until_begun(run, "child"))["pid"]
+    state = await jobs.cancel(run)
+    assert state is not None
+    assert state.status == "cancelled"
+    assert await gone(worker)
+
+
+async def test_another_server_sees_the_job_and_can_cancel_it(jobs: Jobs, run: RunFolder, settings: Settings) -> None:
+    job_id = await jobs.submit(run, "work", {"course": "hang"})
+    other = Jobs(settings)
+    state = other.state(run)
+    assert state is not None
+    assert (state.status, state.job_id) == ("running", job_id)
+    assert await other.submit(run, "work", {"course": "hang"}) == job_id
+    cancelled = await other.cancel(run)
+    assert cancelled is not None
+    assert cancelled.status == "cancelled"
+
+
+async def test_a_killed_worker_reads_as_interrupted_and_the_same_call_starts_again(jobs: Jobs, run: RunFolder) -> None:
+    job_id = await jobs.submit(run, "work", {"course": "hang"})
+    await until_begun(run)
+    state = jobs.state(run)
+    assert state is not None
+    os.kill(state.pid, signal.SIGKILL)
+    began = time.monotonic()
+    state = await jobs.wait(run, job_id, 10)
+    assert time.monotonic() - began < 1.5
+    assert state.status == "interrupted"
+    assert state.error is not None
+    assert "the same call resumes" in state.error.message
+    assert await jobs.submit(run, "work", {"course": "hang"}) != job_id
+
+
+async def test_a_refusal_of_the_work_is_passed_on_word_for_word(jobs: Jobs, run: RunFolder) -> None:
+    state = await outcome(jobs, run, "refuse")
+    assert state.status == "failed"
+    assert state.error is not None
+    assert (state.error.kind, state.error.message) == ("invalid", "expected a table, got a teapot")
+
+
+async def test_a_crash_goes_to_the_log_and_not_to_the_client(jobs: Jobs, run: RunFolder) -> None:
+    state = await outcome(jobs, run, "crash")
+    assert state.error is not None
+    assert state.error.kind == "error"
+    assert "KeyError" in state.error.message
+    assert "secret" not in state.error.message
+    assert str(run.path.parent) not in state.error.message
+    assert "Traceback" in run.log_path.read_text()
+
+
+async def test_a_full_disk_is_named(jobs: Jobs, run: RunFolder) -> None:
+    state = await outcome(jobs, run, "disk full")
+    assert state.error is not None
+    assert "free some space" in state.error.message
+
+
+async def test_a_job_that_fills_memory_is_ended_with_a_typed_failure(jobs: Jobs, run: RunFolder) -> None:
+    state = await outcome(jobs, run, "eat memory")
+    assert state.status == "failed"
+    assert state.error is not None
+    assert state.error.kind == "memory"
+    assert "400 MB" in state.error.message
+
+
+async def test_a_job_that_overruns_its_budget_is_ended(
+    jobs: Jobs, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mle_star.server.jobs.OVERRUN_S", 0.5)
+    state = await outcome(jobs, run, "hang", time_budget_s=0.5)
+    assert state.status == "failed"
+    assert state.error is not None
+    assert state.error.kind == "timeout"
+
+
+async def test_shutdown_leaves_no_process(jobs: Jobs, run: RunFolder) -> None:
+    await jobs.submit(run, "work", {"course": "hang with a child"})
+    child = (await until_begun(run, "child"))["pid"]
+    state = jobs.state(run)
+    assert state is not None
+    jobs.shutdown()
+    assert await gone(child)
+    assert await gone(state.pid)
+    after = jobs.state(run)
+    assert after is not None
+    assert after.status == "interrupted"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_worker_does_not_outlive_its_server(
+    jobs: Jobs, run: RunFolder, home: Path, number: signal.Signals
+) -> None:
+    server = (
+        "import anyio, sys\nfrom pathlib import Path\nfrom mle_star.engine.run import RunFolder\n"
+        "from mle_star.server.jobs import Jobs\nfrom mle_star.server.settings import Settings\n"
+        "async def main():\n"
+        "    jobs = Jobs(Settings(home=Path(sys.argv[1])), perform='scripted_work:perform')\n"
+        "    await jobs.submit(RunFolder(Path(sys.argv[2])), 'work', {'course': 'hang with a child'})\n"
+        "    await anyio.sleep(600)\n"
+        "anyio.run(main)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", server, str(home), str(run.path)])
+    try:
+        child = (await until_begun(run, "child"))["pid"]
+        state = jobs.state(run)
+        assert state is not None
+        process.send_signal(number)
+        process.wait(10)
+    finally:
+        process.kill()
+        process.wait()
+    assert await gone(state.pid)
+    assert await gone(child)
+    after = jobs.state(run)
+    assert after is not None
+    assert after.status == "interrupted"
