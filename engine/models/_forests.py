@@ -21,8 +21,8 @@ _PARALLEL_ROWS = 2_000
 class FittedForest:
     """Trees whose predictions are averaged in a fixed order, so that equal input gives bit-equal output.
 
-    Class probabilities are drawn towards the class frequencies with the weight of one tree: a forest of pure leaves would call
-    events impossible, and one such row ruins a log loss.
+    Class probabilities are drawn towards the class frequencies with the weight of `prior_weight` trees: a forest of pure leaves
+    would call events impossible, and one such row ruins a log loss.
     """
 
     trees: list[Any]
@@ -30,6 +30,7 @@ class FittedForest:
     threads: int
     cut: bool
     rounds: int | None = None
+    prior_weight: float = 1.0
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Probabilities (n_rows, n_classes) or values (n_rows, 1), float64."""
@@ -46,8 +47,8 @@ class FittedForest:
             value = tree.predict(rows)
             total += value.reshape(len(rows), -1)
         if self.prior is not None:
-            total += self.prior
-        mean: np.ndarray = total / (len(self.trees) + (self.prior is not None))
+            total += self.prior_weight * self.prior
+        mean: np.ndarray = total / (len(self.trees) + (0.0 if self.prior is None else self.prior_weight))
         return mean
 
 
@@ -78,8 +79,13 @@ def grow_forest(estimator: Any, data: TrainingData, n_trees: int) -> FittedFores
             break
     if not grown:
         raise DeadlinePassed("the time budget ended before the first tree was grown")
-    prior = None
-    if data.kind != "regression":
-        counts = np.bincount(data.y, weights=data.weight, minlength=data.n_classes)
-        prior = counts / counts.sum()
-    return FittedForest([tree.tree_ for tree in estimator.estimators_], prior, data.threads, cut)
+    return FittedForest([tree.tree_ for tree in estimator.estimators_], class_shares(data), data.threads, cut)
+
+
+def class_shares(data: TrainingData) -> np.ndarray | None:
+    """Weighted class frequencies (n_classes,), None for regression."""
+    if data.kind == "regression":
+        return None
+    counts = np.bincount(data.y, weights=data.weight, minlength=data.n_classes)
+    shares: np.ndarray = counts / counts.sum()
+    return shares

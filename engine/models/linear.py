@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..native_threads import single_blas_thread
 from ..plugins import FittedModel, Model, Needs, ParamDict, TrainingData
 from ..shape import DataShape
 from ._linear_form import FittedLinear, Taming
@@ -36,7 +37,8 @@ def _fit(data: TrainingData) -> FittedModel:
     data.deadline.check("starting a linear model")
     taming = Taming.of(data.X.to_numpy(dtype=np.float64))
     rows = taming.apply(data.X)
-    return _ridge(data, rows, taming) if data.kind == "regression" else _logistic(data, rows, taming)
+    with single_blas_thread():
+        return _ridge(data, rows, taming) if data.kind == "regression" else _logistic(data, rows, taming)
 
 
 def _ridge(data: TrainingData, rows: np.ndarray, taming: Taming) -> FittedLinear:

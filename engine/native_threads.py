@@ -1,0 +1,41 @@
+"""Threads of the native libraries below numpy and scikit-learn (BLAS, OpenMP), where no argument of theirs sets them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+_lock = threading.Lock()
+_blas: dict[str, Any] = {"users": 0, "limit": None}
+
+
+@contextmanager
+def single_blas_thread() -> Iterator[None]:
+    """Run matrix products on one thread until the last user leaves.
+
+    The setting belongs to the whole process, so work side by side shares it: the first sets it, the last restores it. Small
+    products split over threads that compete with other fits cost up to ten times the time of one thread.
+    """
+    with _lock:
+        if _blas["users"] == 0:
+            _blas["limit"] = threadpool_limits(limits=1, user_api="blas")
+        _blas["users"] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _blas["users"] -= 1
+            if _blas["users"] == 0:
+                _blas["limit"].restore_original_limits()
+                _blas["limit"] = None
+
+
+@contextmanager
+def openmp_threads(threads: int) -> Iterator[None]:
+    """Limit OpenMP regions that the calling thread starts; fits in other threads keep their own limit."""
+    with threadpool_limits(limits=threads, user_api="openmp"):
+        yield
