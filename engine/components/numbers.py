@@ -14,12 +14,13 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def matrix(table: Table, names: Sequence[str]) -> np.ndarray:
-    """Values (n_rows, n_names) as float64; infinite values count as missing (NaN)."""
+    """Values (n_rows, n_names) as float64 within the range of float32; infinite values count as missing (NaN)."""
     values = np.empty((len(table.frame), len(names)), dtype=np.float64)
     for number, name in enumerate(names):
         values[:, number] = table.frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
     values[np.isinf(values)] = np.nan
-    return values
+    # Within these bounds sums of squares and products cannot overflow.
+    return np.asarray(np.clip(values, -_LARGEST, _LARGEST, out=values))
 
 
 def columns_of(values: np.ndarray, names: Sequence[str], index: pd.Index) -> pd.DataFrame:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
-import pytest
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.plugins import FitContext, Positions
 from mle_star.engine.roles import Role
@@ -18,8 +17,12 @@ from mle_star.engine.task import Task, TaskKind, resolve_metric
 WORDS = ("red", "green", "blue", "fast", "slow", "engine", "broken", "new", "old", "cheap", "rare", "house")
 
 
+@cache
 def make_table(n_rows: int, seed: int = 0) -> Table:
-    """A table with every role, missing values, an all-missing column, a constant, a duplicate and many levels."""
+    """A table with every role, missing values, an all-missing column, a constant, a duplicate and many levels.
+
+    Made once and shared: no component may change it.
+    """
     rng = np.random.default_rng(seed)
     numbers = rng.normal(size=(n_rows, 3))
     numbers[rng.random((n_rows, 3)) < 0.1] = np.nan
@@ -96,7 +99,7 @@ def full_shape(kind: TaskKind) -> DataShape:
     """A shape on which every component applies."""
     return DataShape(
         kind=kind,
-        n_rows=600,
+        n_rows=6000,
         n_numeric=6,
         n_categorical=3,
         n_boolean=1,
@@ -110,9 +113,3 @@ def full_shape(kind: TaskKind) -> DataShape:
         target_skew=3.0 if kind == "regression" else 0.0,
         target_min=0.01 if kind == "regression" else 0.0,
     )
-
-
-@pytest.fixture(scope="session")
-def component_package_root(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """A folder for files that a fresh process reads."""
-    return lambda: tmp_path_factory.mktemp("components")
