@@ -21,7 +21,7 @@ from joblib import Parallel, delayed
 from . import registry
 from .cache import EvaluationCache, code_version
 from .deadline import Deadline
-from .errors import DeadlinePassed, Failure, MleStarError
+from .errors import DeadlinePassed, Failure, InvalidInput, MleStarError
 from .evaluation import Evaluation, FoldPlan
 from .folds import Fold
 from .pipeline import Setting, fit_context, fit_table_block, fit_transformed
@@ -210,9 +210,9 @@ class Evaluator:
     def _gather(self, solution: Solution, results: Sequence[_FoldResult], seconds: float) -> Evaluation:
         oof = np.full((self.experiment.dataset.n_rows, self.experiment.task.n_outputs), np.nan, dtype=np.float32)
         for fold, result in zip(self.folds, results, strict=True):
-            if not np.isfinite(result.prediction).all() or not math.isfinite(result.score):
-                failure = Failure("invalid", f"{solution.model.component} predicted values that are not finite")
-                return Evaluation(solution, (), None, seconds, failure=failure)
+            if not math.isfinite(result.score):
+                message = f"{self.experiment.task.metric.title} has no value on one of the folds; choose another metric"
+                return Evaluation(solution, (), None, seconds, failure=Failure("invalid", message))
             if fold.repeat == 0:
                 oof[fold.valid] = result.prediction
         return Evaluation(
@@ -234,6 +234,8 @@ class Evaluator:
         train, valid, transforms = self._prefix(solution.prefix, number, threads, own)
         fitted = fit_transformed(self.setting, solution, train, transforms, y[fold.train], fold.train, threads, own)
         prediction = fitted.predict_transformed(valid)
+        if not np.isfinite(prediction).all():
+            raise InvalidInput(f"{solution.model.component} predicted values that are not finite")
         score = self.experiment.task.metric.score(y[fold.valid], prediction)
         return _FoldResult(score, prediction, time.monotonic() - started, fitted.model.rounds, fitted.model.cut)
 

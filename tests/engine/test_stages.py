@@ -14,7 +14,7 @@ from mle_star.engine.ablation import run_ablation
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.ensembling import build_ensemble, cross_fitted_scores, member_pool
-from mle_star.engine.errors import DeadlinePassed, InvalidInput, NotFound, Refused
+from mle_star.engine.errors import InvalidInput, NotFound, Refused
 from mle_star.engine.experiment import Experiment, reopen_experiment
 from mle_star.engine.final import chosen, fit_final, load, save
 from mle_star.engine.leaderboard import leaderboard
@@ -153,12 +153,8 @@ def test_the_journal_is_plain_json(experiment: Experiment) -> None:
         assert json.loads(json.dumps(entry.body, allow_nan=False)) == entry.body
 
 
-def test_a_budget_too_small_for_anything_says_so(tmp_path: Path) -> None:
+def test_the_smallest_budget_still_gives_an_answer(tmp_path: Path) -> None:
     opened = open_experiment(tmp_path, generated_table("binary"))
-    try:
-        result = build_baselines(opened, Deadline(0.01))
-    except DeadlinePassed as error:
-        assert "time_budget_s" in str(error)
-    else:
-        assert result.tried >= 1
-        assert leaderboard(opened)
+    result = build_baselines(opened, Deadline(0.01))
+    assert result.tried >= 1
+    assert leaderboard(opened), "the floor is always scored: an empty answer is never the result of a short budget"
