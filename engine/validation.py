@@ -147,9 +147,9 @@ class _Inspection:
         self._tell("checking the data", 1)
         outcomes = run_checks(experiment, "data", checks)
         rows = experiment.dataset.frame.iloc[sample(experiment.split.development, _TRIED_ROWS, experiment.seed)]
-        self._tell("measuring the model in use", 2)
-        speed = measure_speed(self.model, rows, self.deadline) if self.model else NotApplicable("no model was fitted")
+        self._tell("fitting the model on all rows", 2)
         self._refit_on_all_rows()
+        speed = measure_speed(self.model, rows, self.deadline) if self.model else NotApplicable("no model was fitted")
         self._tell("checking the model", 3)
         outcomes += run_checks(experiment, "model", checks)
         examination = examine_fold(experiment, choice)
@@ -160,7 +160,7 @@ class _Inspection:
         improvements = self._improvements()
         values = self._values(outcomes, improvements, examination, speed, reload, memory)
         results = judge(limits, values)
-        verdict, reasons = _verdict(results, self.model is not None)
+        verdict, reasons = _verdict(results, self._shortfall())
         scores = np.asarray(choice.scores)
         return Validation(
             verdict, reasons, choice.strategy, choice_key(choice), choice.mean,
@@ -220,13 +220,23 @@ class _Inspection:
                     f"fitting {attempt.strategy} on {rows} failed: {type(error).__name__}: {str(error)[:160]}"
                 )
                 continue
-            if len(model.members) < len(self.choice.members):
-                self.notes.append(
-                    f"the time allowed {len(model.members)} of {len(self.choice.members)} members on {rows}, heaviest first"
-                )
+            if self.model is not None and len(model.members) < len(self.model.members):
+                self.notes.append(f"the time did not allow all members on {rows}: the model on {self.model_rows} stays")
+                return
             save(model, self.experiment.run.model_path, self._about(rows))
             self.model, self.model_rows = model, rows
             return
+
+    def _shortfall(self) -> list[str]:
+        """Why the saved model is not the one that was validated; empty where it is."""
+        if self.model is None:
+            return ["no model could be fitted in the time left; raise time_budget_s"]
+        fitted, wanted = len(self.model.members), len(self.choice.members)
+        if fitted == wanted:
+            return []
+        return [
+            f"the saved model holds {fitted} of {wanted} members for want of time; call validate again with more time_budget_s"
+        ]
 
     def _about(self, rows: str) -> dict[str, Any]:
         task = self.experiment.task
@@ -297,14 +307,14 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, NotApplicable) else value
 
 
-def _verdict(results: Sequence[GateResult], has_model: bool) -> tuple[Verdict, tuple[str, ...]]:
-    """READY only where no gate failed and none was left out for want of time."""
-    reasons = [] if has_model else ["no model could be fitted in the time left; raise time_budget_s"]
-    reasons += [f"{result.gate.key}: {result.describe()}" for result in results if result.status == "failed"]
+def _verdict(results: Sequence[GateResult], shortfall: list[str]) -> tuple[Verdict, tuple[str, ...]]:
+    """READY only where no gate failed, none was left out for want of time, and the saved model is the validated one."""
+    reasons = shortfall + [result.describe() for result in results if result.status == "failed"]
     late = [result.gate.key for result in results if result.status == "not applicable" and result.note == NO_TIME]
     if late:
         reasons.append(f"not measured for want of time: {', '.join(late)}; call validate again with more time_budget_s")
     if reasons:
         return "NOT READY", tuple(reasons)
     passed = sum(result.status == "passed" for result in results)
-    return "READY", (f"{passed} of {passed} gates that could be computed are passed",)
+    skipped = sum(result.status == "not applicable" for result in results)
+    return "READY", (f"all {passed} gates that could be computed are passed; {skipped} do not apply here",)
