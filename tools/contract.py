@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -80,7 +80,7 @@ class Tool:
     """An agent tool.
 
     A tool with `work` is a job: it runs in the worker process with the opened `Experiment`. A tool with `answer` is quick, runs in
-    the server process on the run folder and imports no ML library. Exactly one of the two is set.
+    the server process on the run folder and imports no ML library; one that waits is `async`. Exactly one of the two is set.
 
     `after` names the tools whose results `work` needs; those that have not finished on this run are done first.
     `window` is the context window the outcome goes to (0: none). `share` is the part of a whole run's time this step gets.
@@ -89,10 +89,10 @@ class Tool:
     name: str
     title: str
     description: str
-    request: type[RunRequest]
+    request: type[Request]
     report: type[Report]
     work: Callable[[Any, Experiment], Report] | None = None
-    answer: Callable[[Any, Workspace], Report] | None = None
+    answer: Callable[[Any, Workspace], Report | Awaitable[Report]] | None = None
     after: tuple[str, ...] = ()
     window: int = 0
     share: float = 0.0

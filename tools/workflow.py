@@ -91,7 +91,7 @@ def perform(
     missing = list(_missing(tool, run))
     clocks = _clocks([*missing, tool], deadline)
     for step in missing:
-        _phase(step, step.request(run_id=run.run_id), experiment, next(clocks))
+        _phase(step, step.request.model_validate({"run_id": run.run_id}), experiment, next(clocks))
     report = _phase(tool, request, experiment, next(clocks))
     report.did_first = [step.name for step in missing]
     return report
@@ -176,7 +176,10 @@ def _answer(tool: Tool, request: Any, run: RunFolder) -> Report:
 
     if tool.answer is None:
         raise TypeError(f"{tool.name} has neither work nor answer")
-    return tool.answer(request, Workspace(run.path.parent.parent))
+    report = tool.answer(request, Workspace(run.path.parent.parent))
+    if not isinstance(report, Report):
+        raise TypeError(f"{tool.name} steers jobs and is no step of the workflow")
+    return report
 
 
 def _write_windows(tool: Tool, report: Report, run: RunFolder) -> list[int]:
@@ -217,7 +220,12 @@ def _run_workflow(
             experiment = _open(first, run, resources, deadline, budget_s, report_progress)
             report = _phase(step, first, experiment, clock)
         else:
-            report = _phase(step, step.request(run_id=run.run_id, **requests.get(step.name, {})), experiment, clock)
+            report = _phase(
+                step,
+                step.request.model_validate({"run_id": run.run_id, **requests.get(step.name, {})}),
+                experiment,
+                clock,
+            )
         phases[step.name] = report.model_dump(mode="json")
     return WorkflowReport(
         run_id=run.run_id,
