@@ -95,7 +95,7 @@ def cells_of(column: pd.Series) -> Cells:
         return _of_text(_object_texts(column))
     if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        exact = pd.api.types.is_integer_dtype(dtype) and not np.isnan(numbers).any()
+        exact = pd.api.types.is_integer_dtype(dtype) and not np.isnan(numbers).any() and (numbers < 2.0**63).all()
         return Cells(numbers=numbers, integers=column.to_numpy(dtype=np.int64) if exact else None)
     if pd.api.types.is_object_dtype(dtype):
         return _of_objects(column)
@@ -132,7 +132,9 @@ def _of_text(text: pa.Array | pa.ChunkedArray) -> Cells:
         blank = known - int((codes >= 0).sum())
     if len(words) == 0:
         return Cells(words=(words, codes), blank=blank)
-    for kind in (pa.int64(), pa.float64()):
+    # A failed cast is dear where there are thousands of columns; the first word tells most of them apart.
+    whole = words[0].as_py().lstrip("+-").isdigit()
+    for kind in (pa.int64(), pa.float64()) if whole else (pa.float64(),):
         try:
             values = words.cast(kind).to_numpy()
         except pa.ArrowInvalid:

@@ -78,8 +78,8 @@ def infer_column(column: pd.Series, name: str, role: Role | None = None) -> Type
     cells = cells_of(column)
     spec, issues = _decide(cells, name) if role is None else _as_told(cells, name, role)
     typed, lost = apply_spec(spec, cells)
-    known = len(column) - int(column.isna().sum())
-    if role is not None and sum(issue.count for issue in lost if issue.code == "dirty_cells") > 0.5 * known:
+    dirty = sum(issue.count for issue in lost if issue.code == "dirty_cells")
+    if role is not None and dirty > 0.5 * column.notna().sum():
         raise InvalidInput(f"expected {role.value} values in {name!r}, got mostly others; choose another role for it")
     if cells.mixed:
         issues = [*issues, Issue("mixed_types", name, cells.mixed, f"{name} mixes types; read as {spec.role.value}")]
@@ -150,13 +150,13 @@ def _decide(cells: Cells, name: str) -> tuple[ColumnSpec, list[Issue]]:
 def _decide_numbers(numbers: np.ndarray, integers: np.ndarray | None, name: str, decimal_comma: bool) -> ColumnSpec:
     finite = np.isfinite(numbers)
     known = numbers if finite.all() else numbers[finite]
-    if len(known) == 0 or (len(known) == len(numbers) and known.min() == known.max()):
+    exact = integers if integers is not None else known
+    if len(known) == 0 or (len(known) == len(numbers) and exact.min() == exact.max()):
         return ColumnSpec(name, Role.CONSTANT)
     if known.min() == 0.0 and known.max() == 1.0 and ((known == 0.0) | (known == 1.0)).all():
         return ColumnSpec(name, Role.BOOLEAN)
     if (date_format := dates.number_format(numbers, name)) is not None:
         return ColumnSpec(name, Role.DATETIME, date_format=date_format)
-    exact = integers if integers is not None else known
     role = Role.ID if len(exact) == len(numbers) and _counts_rows(exact, name) else Role.NUMERIC
     return ColumnSpec(name, role, decimal_comma=decimal_comma)
 
@@ -166,7 +166,7 @@ def _counts_rows(values: np.ndarray, name: str) -> bool:
     if values.dtype.kind == "f" and (values != np.floor(values)).any():
         return False
     n_rows = len(values)
-    span = float(values.max()) - float(values.min()) + 1.0
+    span = int(values.max()) - int(values.min()) + 1
     hinted = id_name(name)
     if not hinted and (span > 5 * n_rows or span < n_rows or _YEAR_NAME.search(name)):
         return False

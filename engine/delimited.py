@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 
 import pandas as pd
@@ -18,6 +19,7 @@ NULLS = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A", "#NA", "<
 """Texts that mean a missing cell in every column. `None` is not among them: it is a category in many tables."""
 
 _SAMPLE_BYTES = 1 << 17
+_LEADING_BLANK_LINES = re.compile(rb"\A(?:[ \t]*\r?\n)+")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -31,8 +33,14 @@ def read_delimited(body: bytes, name: str) -> tuple[pd.DataFrame, list[Issue]]:
     text, issues = _as_utf8(body, name)
     if not text.strip():
         raise InvalidInput(f"expected a table with a header and rows, got the empty file {name}; check the export")
-    separator = sniff_separator(text[:_SAMPLE_BYTES].decode("utf-8", errors="ignore"))
-    names = _header(text, separator)
+    text = _LEADING_BLANK_LINES.sub(b"", text)
+    try:
+        separator = sniff_separator(text[:_SAMPLE_BYTES].decode("utf-8", errors="ignore"))
+        names = _header(text, separator)
+    except csv.Error as error:
+        raise InvalidInput(
+            f"expected a header line in {name}, got text that is no table: {error}; check the file"
+        ) from error
     unique = [f"c{position}" for position in range(len(names))]
     quoted = b'"' in text
     try:
@@ -66,7 +74,7 @@ def sniff_separator(sample: str) -> str:
     """Return the separator that cuts the first lines into the same number of cells, more than one; a comma if none does."""
     best, best_rank = ",", (0.0, 0)
     for separator in SEPARATORS:
-        rows = [row for row in csv.reader(io.StringIO(sample), delimiter=separator) if row][:50]
+        rows = [row for row in csv.reader(io.StringIO(sample, newline=None), delimiter=separator) if row][:50]
         # The last row of the sample may be cut in the middle.
         widths = Counter(len(row) for row in (rows[:-1] if len(rows) > 2 else rows))
         width, votes = widths.most_common(1)[0]
@@ -78,7 +86,7 @@ def sniff_separator(sample: str) -> str:
 
 def _header(text: bytes, separator: str) -> list[str]:
     for end in (1 << 16, 1 << 20, len(text)):
-        reader = csv.reader(io.StringIO(text[:end].decode("utf-8", errors="ignore")), delimiter=separator)
+        reader = csv.reader(io.StringIO(text[:end].decode("utf-8", errors="ignore"), newline=None), delimiter=separator)
         first = next((row for row in reader if row), [])
         if reader.line_num and (end >= len(text) or next(reader, None) is not None):
             return [cell.strip() for cell in first]

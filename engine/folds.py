@@ -105,7 +105,7 @@ class Split:
         )
 
     def subsample(self, n_rows: int) -> np.ndarray:
-        """Positions of about `n_rows` development rows, drawn by the split's rule: the newest for `time`, whole groups for `group`."""
+        """Positions of about `n_rows` development rows by the split's rule: the newest for `time`, whole groups for `group`."""
         fraction = n_rows / len(self.development)
         if fraction >= 1.0:
             return self.development
@@ -124,7 +124,7 @@ class Split:
     def load(cls, path: Path) -> Split:
         """Read a saved split."""
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] if name in stored else None for name in _ARRAYS}
+            arrays = {name: stored.get(name) for name in _ARRAYS}
             fields: dict[str, Any] = {**json.loads(str(stored["about"])), **arrays}
             return cls(**fields)
 

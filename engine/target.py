@@ -88,7 +88,7 @@ def _infer(cells: Cells, name: str) -> tuple[TaskKind, str]:
         numerals = looks_numeric(words, counts)
         numbers = None if numerals is None else numerals.values[np.isfinite(numerals.values)]
     n_distinct = len(words) if numbers is None else len(pd.unique(numbers))
-    if n_distinct == 2:
+    if n_distinct == 2 and (numbers is None or n_known >= 4):
         return "binary", f"{name} has two values"
     if numbers is None:
         return "multiclass", f"{name} has {n_distinct} labels that are not numbers"

@@ -128,3 +128,9 @@ def test_an_override_that_cannot_read_the_values_is_refused() -> None:
         infer_column(text(["red", "green"] * 20), "x", Role.NUMERIC)
     with pytest.raises(InvalidInput, match="expected dates in 'x'"):
         infer_column(text(["red", "green"] * 20), "x", Role.DATETIME)
+
+
+def test_whole_numbers_beyond_the_precision_of_floats_stay_apart() -> None:
+    typed = infer_column(pd.Series(np.arange(60) + 2**60), "x")
+    assert typed.spec.role == Role.ID
+    assert typed.values.iloc[1] == str(2**60 + 1)

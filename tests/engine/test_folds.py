@@ -25,7 +25,7 @@ def split(kind: Any, n_rows: int, codes: np.ndarray | None = None, seed: int = 0
 
 
 def codes(maximum: int) -> st.SearchStrategy[np.ndarray]:
-    return st.lists(st.integers(0, maximum), min_size=8, max_size=80).map(lambda values: np.array(values))
+    return st.lists(st.integers(0, maximum), min_size=8, max_size=80).map(np.array)
 
 
 @settings(max_examples=60, deadline=None)

@@ -80,6 +80,13 @@ def test_names_are_stripped_and_empty_columns_without_a_name_are_dropped(tmp_pat
     assert [issue.code for issue in table.issues] == ["empty_column"]
 
 
+@pytest.mark.parametrize("body", [b"a,b\r1,2\r3,4\r", b"a,b\r\n1,2\r\n3,4", b" \n\na,b\n1,2\n\n3,4\n"])
+def test_line_ends_and_blank_lines_do_not_matter(tmp_path: Path, body: bytes) -> None:
+    frame = read_table(written(tmp_path / "a.csv", body)).frame
+    assert list(frame.columns) == ["a", "b"]
+    assert frame["b"].tolist() == ["2", "4"]
+
+
 BAD = {
     "empty.csv": (b"", "empty file"),
     "blank.csv": (b"\n \n", "empty file"),
