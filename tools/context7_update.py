@@ -76,7 +76,10 @@ def answer(request: ContextRequest, workspace: Workspace) -> ContextReport:
     )
     return ContextReport(
         run_id=run.run_id,
-        summary=f"Entry {entry.seq} is in window {window.number} ({window.title}) {form}; {window.tokens:,} of {CAPACITY_TOKENS:,} tokens.",
+        summary=(
+            f"Entry {entry.seq} is in window {window.number} ({window.title}) {form}; "
+            f"{window.tokens:,} of {CAPACITY_TOKENS:,} tokens."
+        ),
         next=f"read {resource}, or go on with the workflow",
         windows_changed=[request.window],
         window=window.number,
@@ -94,8 +97,8 @@ TOOL = Tool(
     name="context7_update",
     title="Write into a context window",
     description=(
-        "Adds your note to one of the seven context windows of a run, which balance themselves (4,000 tokens each) and let any agent "
-        "resume. Milliseconds. Returns the window; next: go on with the workflow."
+        "Adds your note to one of the seven context windows of a run, which balance themselves (4,000 tokens each) and let any "
+        "agent resume. Milliseconds. Returns the window; next: go on with the workflow."
     ),
     request=ContextRequest,
     report=ContextReport,

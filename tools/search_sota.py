@@ -47,7 +47,7 @@ class SearchRequest(RunRequest):
         tuple[ShortText, ...],
         Field(
             max_length=20,
-            description="What you found elsewhere, with its source. Name blocks as slot.component (encode.target_mean) to have them tried.",
+            description="What you found elsewhere, with its source. Blocks named as slot.component are tried first.",
         ),
     ] = ()
     iterations: Annotated[
@@ -200,8 +200,8 @@ TOOL = Tool(
     name="search_sota",
     title="Search known techniques",
     description=(
-        "Ranks the shipped catalogue of techniques for this table (conditions, evidence, your query) with blocks that run here, and "
-        "records your own findings. Never searches the web. Milliseconds. Next: build_baselines."
+        "Ranks the shipped catalogue of techniques for this table (conditions, evidence, your query) with blocks that run here, "
+        "and records your own findings. Never searches the web. Milliseconds. Next: build_baselines."
     ),
     request=SearchRequest,
     report=SearchReport,
