@@ -1,6 +1,6 @@
 """Random forest (Breiman 2001): bagged deep trees; a steady second opinion beside boosting.
 
-Calibration of `cost`: see `_forest_cost` figures taken on 5,000 × 19, 16,000 × 8 and 36,000 × 14 rows, one core.
+Calibration of `cost`: fits of 5,000 × 19, 16,000 × 8 and 36,000 × 14 rows, one core.
 """
 
 from __future__ import annotations

@@ -1,0 +1,63 @@
+"""A support vector machine with a Gaussian kernel (libsvm): smooth and strong on small tables, hopeless on large ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..plugins import FittedModel, Model, Needs, ParamDict, TrainingData
+from ..shape import DataShape
+from ._margins import fit_machine
+
+if TYPE_CHECKING:
+    import optuna
+
+_ROWS_AT_MOST = 5_000
+_ITERATIONS = 100_000
+
+
+def _defaults(shape: DataShape) -> ParamDict:
+    return {"C": 3.0 if shape.kind == "regression" else 1.0, "gamma_scale": 1.0}
+
+
+def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+    return {
+        "C": trial.suggest_float("C", 0.05, 100.0, log=True),
+        "gamma_scale": trial.suggest_float("gamma_scale", 0.03, 10.0, log=True),
+    }
+
+
+def _fit(data: TrainingData) -> FittedModel:
+    from sklearn.svm import SVC, SVR
+
+    data.deadline.check("starting a support vector machine")
+    settings = {
+        "C": float(data.params["C"] or 1.0),
+        "gamma": float(data.params["gamma_scale"] or 1.0) / data.X.shape[1],
+        "max_iter": _ITERATIONS,
+        "cache_size": 200,
+    }
+    return fit_machine(SVR(**settings) if data.kind == "regression" else SVC(**settings), data)
+
+
+def _cost(shape: DataShape) -> float:
+    columns = shape.n_numeric + 6 * shape.n_categorical + shape.n_boolean + 2 * shape.n_datetime + 20 * shape.n_text
+    return 0.02 + 2e-9 * float(shape.n_rows) ** 2 * (20 + columns)
+
+
+def _applies(shape: DataShape) -> str | None:
+    return f"RBF kernels need {_ROWS_AT_MOST:,} rows or fewer" if shape.n_rows > _ROWS_AT_MOST else None
+
+
+MODEL = Model(
+    key="svm_rbf",
+    title="RBF SVM",
+    family="svm",
+    summary="A smooth border from a Gaussian kernel; for small tables.",
+    needs=Needs(numeric_only=True, no_missing=True, scaling=True),
+    fit=_fit,
+    cost=_cost,
+    defaults=_defaults,
+    space=_space,
+    applies=_applies,
+    priority=45,
+)
