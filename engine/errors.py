@@ -30,6 +30,10 @@ class DeadlinePassed(MleStarError, TimeoutError):
     """The clock ran out before the work could give a result."""
 
 
+class Cancelled(MleStarError, RuntimeError):
+    """Somebody stopped the work; what it had finished is kept."""
+
+
 FailureKind = Literal["timeout", "memory", "error", "invalid"]
 
 

@@ -1,0 +1,47 @@
+"""`mle-star predict`: a saved model and a file of rows in, a CSV out. The only command that loads ML libraries itself."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..engine.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def predict_file(model: Path, data: Path, output: Path) -> int:
+    """Write `prediction` and `proba_<label>` columns for every row of `data`, in order; return the number of rows.
+
+    The output appears complete or not at all. Raises `NotFound`, `Refused` or `InvalidInput` for a model or data that
+    cannot be used.
+    """
+    from ..engine.final import load
+    from ..engine.reading import read_table
+
+    fitted = load(model)
+    frame = read_table(data, min_rows=1, min_columns=1).frame
+    predictions = fitted.predict(frame)
+    _write_csv(predictions, output)
+    return len(predictions)
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, staging = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    except OSError as error:
+        raise InvalidInput(f"expected a folder that can be written, got {path.parent}: {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            frame.to_csv(stream, index=False)
+        Path(staging).chmod(0o644)
+        Path(staging).replace(path)
+    except OSError as error:
+        Path(staging).unlink(missing_ok=True)
+        raise InvalidInput(
+            f"could not write {path}: {error.strerror}; free some space or choose another file"
+        ) from error

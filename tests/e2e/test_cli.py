@@ -1,0 +1,256 @@
+"""The main job from the command line, as a user runs it: progress, results, formats, prediction, and every way to stop."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from command_line import COMMAND, environment, mle_star, one_line, write_table
+
+BUDGET_S = 12
+PHASES = ["profile_dataset", "search_sota", "build_baselines", "run_ablation", "refine", "build_ensemble", "validate"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    folder: Path
+    stdout: str
+    stderr: str
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """One run for a person, without a terminal."""
+    folder = tmp_path_factory.mktemp("run")
+    table = write_table(folder / "shop.csv")
+    arguments = ("--dataset", table, "--target", "bought", "--time-budget", BUDGET_S, "--output", folder / "out")
+    result = mle_star(folder / "home", "run", *arguments, "--holdout", "0.2")
+    assert result.returncode == 0, result.stderr
+    return Finished(folder, result.stdout, result.stderr)
+
+
+def test_the_run_ends_with_all_that_was_asked_for(finished: Finished) -> None:
+    titles = ["Leaderboard", "Ablation", "Refinement", "Ensemble", "Verdict"]
+    places = [finished.stdout.rindex(title) for title in titles]
+    assert places == sorted(places)
+    for name in ("report.html", "report.json", "leaderboard.csv", "model"):
+        assert (finished.out / name).exists()
+        assert str(finished.out / name) in finished.stdout
+    assert finished.stderr == ""
+
+
+def test_without_a_terminal_progress_is_plain_lines(finished: Finished) -> None:
+    assert "\x1b" not in finished.stdout
+    assert all(phase.replace("_", " ").capitalize() in finished.stdout for phase in PHASES)
+
+
+def test_runs_lists_the_run(finished: Finished) -> None:
+    result = mle_star(finished.home, "runs")
+    assert result.returncode == 0
+    assert "run_shop_0001" in result.stdout
+
+
+def test_predict_answers_every_row_in_order(finished: Finished, tmp_path: Path) -> None:
+    rows = list(csv.DictReader((finished.folder / "shop.csv").open()))
+    predict = ("predict", "--model", finished.out / "model", "--data")
+    assert (
+        mle_star(finished.home, *predict, finished.folder / "shop.csv", "--output", tmp_path / "all.csv").returncode
+        == 0
+    )
+    predicted = list(csv.DictReader((tmp_path / "all.csv").open()))
+    assert list(predicted[0]) == ["prediction", "proba_no", "proba_yes"]
+    assert len(predicted) == len(rows)
+    assert sum(row["bought"] == answer["prediction"] for row, answer in zip(rows, predicted, strict=True)) > 0.8 * len(
+        rows
+    )
+    with (tmp_path / "reversed.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, ["colour", "age", "size"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(reversed(rows))
+    assert (
+        mle_star(finished.home, *predict, tmp_path / "reversed.csv", "--output", tmp_path / "back.csv").returncode == 0
+    )
+    backwards = list(csv.DictReader((tmp_path / "back.csv").open()))
+    for one, other in zip(predicted, reversed(backwards), strict=True):
+        assert float(one["proba_yes"]) == pytest.approx(float(other["proba_yes"]))
+
+
+def test_predict_refuses_a_model_that_was_changed(finished: Finished, tmp_path: Path) -> None:
+    model = shutil.copytree(finished.out / "model", tmp_path / "model")
+    with (model / "model.joblib").open("ab") as stream:
+        stream.write(b"x")
+    output = tmp_path / "p.csv"
+    result = mle_star(
+        finished.home, "predict", "--model", model, "--data", finished.folder / "shop.csv", "--output", output
+    )
+    assert result.returncode == 2
+    assert one_line(result.stderr)
+    assert "manifest" in result.stderr
+    assert not output.exists()
+
+
+def test_predict_names_a_missing_column(finished: Finished, tmp_path: Path) -> None:
+    (tmp_path / "narrow.csv").write_text("size,colour\n0.5,red\n")
+    arguments = ("--model", finished.out / "model", "--data", tmp_path / "narrow.csv", "--output", tmp_path / "p.csv")
+    result = mle_star(finished.home, "predict", *arguments)
+    assert result.returncode == 2
+    assert one_line(result.stderr)
+    assert "age" in result.stderr
+
+
+def test_the_same_command_again_is_a_new_run_with_the_same_scores_from_the_cache(finished: Finished) -> None:
+    arguments = ("--dataset", finished.folder / "shop.csv", "--target", "bought", "--time-budget", BUDGET_S)
+    result = mle_star(finished.home, "run", *arguments, "--holdout", "0.2", "--output-format", "json")
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["run_id"] == "run_shop_0002"
+    assert list(document["phases"]) == PHASES
+    first = json.loads((finished.out / "report.json").read_text())["leaderboard"]
+    second = json.loads(Path(document["files"]["report.json"]).read_text())["leaderboard"]
+    scores = [{row["solution"]: row["score"] for row in rows} for rows in (first, second)]
+    shared = scores[0].keys() & scores[1].keys()
+    assert len(shared) >= 3
+    assert all(scores[0][name] == scores[1][name] for name in shared)
+
+
+def test_stream_json_tells_every_phase_as_it_starts_and_ends(finished: Finished) -> None:
+    arguments = ("--dataset", finished.folder / "shop.csv", "--target", "bought", "--time-budget", BUDGET_S)
+    result = mle_star(finished.home, "run", *arguments, "--holdout", "0.2", "--output-format", "stream-json")
+    assert result.returncode == 0, result.stderr
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert events[0]["event"] == "run_started"
+    assert events[-1]["event"] == "run_finished"
+    assert [event["phase"] for event in events if event["event"] == "phase_started"] == PHASES
+    ended = [event for event in events if event["event"] == "phase_finished"]
+    assert [event["phase"] for event in ended] == PHASES
+    assert all(event["report"]["run_id"] == event["run_id"] and event["seconds"] >= 0 for event in ended)
+    assert any(event["event"] == "progress" for event in events)
+    assert [event["at"] for event in events] == sorted(event["at"] for event in events)
+
+
+def test_interactive_asks_before_each_phase(finished: Finished) -> None:
+    arguments = (
+        "--dataset",
+        finished.folder / "shop.csv",
+        "--target",
+        "bought",
+        "--time-budget",
+        BUDGET_S,
+        "--interactive",
+    )
+    result = mle_star(finished.home, "run", *arguments, "--output-format", "json", answers="y\ny\nn\nq\n")
+    assert result.returncode == 0, result.stderr
+    asked = [question.strip() for question in result.stderr.split("[Y/n/q]")]
+    assert asked == ["Search sota?", "Build baselines?", "Run ablation?", "Refine?", ""]
+    assert list(json.loads(result.stdout)["phases"]) == ["profile_dataset", "search_sota", "build_baselines"]
+
+
+def test_interactive_without_answers_is_a_mistake(finished: Finished) -> None:
+    arguments = (
+        "--dataset",
+        finished.folder / "shop.csv",
+        "--target",
+        "bought",
+        "--time-budget",
+        BUDGET_S,
+        "--interactive",
+    )
+    result = mle_star(finished.home, "run", *arguments, "--quiet")
+    assert result.returncode == 2
+    assert "--non-interactive" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "told"),
+    [
+        ("size,bought\n", "bought", "header"),
+        ("", "bought", "empty"),
+        ("size,bought\n1,2\n3,4\n", "bougth", "bought"),
+        ("size,bought\n" + "1,yes\n" * 30, "bought", "bought"),
+    ],
+    ids=["only a header", "an empty file", "a misspelt target", "a constant target"],
+)
+def test_data_that_cannot_be_used_leaves_one_line_and_no_run(
+    tmp_path: Path, content: str, target: str, told: str
+) -> None:
+    (tmp_path / "bad.csv").write_text(content)
+    arguments = ("--dataset", tmp_path / "bad.csv", "--target", target, "--output", tmp_path / "out", "--quiet")
+    result = mle_star(tmp_path / "home", "run", *arguments)
+    assert result.returncode == 2, result.stderr
+    assert one_line(result.stderr)
+    assert told in result.stderr
+    assert list((tmp_path / "home" / "runs").iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_hard_limit_ends_the_work_with_code_3(finished: Finished) -> None:
+    arguments = ("--dataset", finished.folder / "shop.csv", "--target", "bought", "--timeout", 3, "--time-budget", 100)
+    result = mle_star(finished.home, "run", *arguments, "--seed", "5", "--quiet")
+    assert result.returncode == 3
+    assert one_line(result.stderr)
+    assert "--timeout 3 s" in result.stderr
+    assert workers_of(finished.home) == []
+
+
+def test_ctrl_c_ends_the_worker_too(finished: Finished) -> None:
+    arguments = ["run", "--dataset", str(finished.folder / "shop.csv"), "--target", "bought", "--time-budget", "100"]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments, "--seed", "6", "--output-format", "stream-json"],
+        env=environment(finished.home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["event"] == "phase_started":
+            break
+    assert workers_of(finished.home) != []
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert one_line(errors)
+    assert workers_of(finished.home) == []
+
+
+def test_doctor_finds_nothing_broken_and_fits_a_model(finished: Finished) -> None:
+    result = mle_star(finished.home, "doctor")
+    assert result.returncode == 0, result.stdout
+    lines = result.stdout.splitlines()
+    assert lines[-1].startswith("ok       self-test")
+    assert any(line.startswith("ok       allowed folders") for line in lines)
+
+
+def test_doctor_exits_with_1_where_the_home_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = mle_star(tmp_path / "file", "doctor", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "MLE_STAR_HOME" in result.stdout
+
+
+def workers_of(home: Path) -> list[int]:
+    """Processes that work on a run in this home folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+        except OSError:
+            continue
+        if b"worker" in command and os.fsencode(home / "runs") in command:
+            found.append(int(entry.name))
+    return found
