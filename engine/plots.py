@@ -26,6 +26,8 @@ _STYLE = {
     "grid.linewidth": 0.7, "axes.axisbelow": True, "xtick.major.size": 0, "ytick.major.size": 0, "axes.titlesize": 10,
     "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "axes.formatter.useoffset": False,
 }  # fmt: skip
+_WIDE, _HALF = 9.2, 4.4
+"""Inches that fill the page's width and half of it, so that text has about the page's size in both."""
 _LABEL_LENGTH = 44
 _CURVE_BINS = 10
 _POINTS = 1_500
@@ -72,7 +74,7 @@ def estimates(
     if holdout is not None:
         rows.append(("sealed holdout", *holdout, WARM))
     rows += [(name, score, None, MUTED) for name, score in references]
-    with _drawing(7.2, 0.55 + 0.42 * len(rows)) as (figure, axes):
+    with _drawing(_WIDE, 0.6 + 0.38 * len(rows)) as (figure, axes):
         for place, (_, score, interval, colour) in enumerate(rows):
             if interval is not None:
                 axes.plot(interval, [place, place], color=colour, linewidth=6, alpha=0.28, solid_capstyle="round")
@@ -90,7 +92,7 @@ def progress(metric: str, scores: Sequence[float], stages: Sequence[str], greate
     values = np.asarray(scores, dtype=np.float64)
     best = np.maximum.accumulate(values) if greater_is_better else np.minimum.accumulate(values)
     numbers = np.arange(1, len(values) + 1)
-    with _drawing(7.2, 2.7) as (figure, axes):
+    with _drawing(_WIDE, 3.0) as (figure, axes):
         axes.step(numbers, best, where="post", color=INK, linewidth=1.2, label="best so far")
         for stage in dict.fromkeys(stages):
             here = np.array([stage == other for other in stages])
@@ -120,7 +122,7 @@ def impacts(metric: str, rows: Sequence[dict[str, Any]], at_most: int = 14) -> s
     """Score lost when a block is changed, with 95 % intervals, largest first."""
     shown = list(rows[:at_most])
     colours = {"HIGH": BAD, "MEDIUM": WARM, "LOW": SOFT}
-    with _drawing(7.2, 0.7 + 0.31 * len(shown)) as (figure, axes):
+    with _drawing(_WIDE, 0.65 + 0.3 * len(shown)) as (figure, axes):
         for place, row in enumerate(shown):
             axes.barh(place, row["impact"], height=0.62, color=colours.get(row["level"], SOFT))
             axes.plot(row["interval"], [place, place], color=INK, linewidth=1.1)
@@ -135,10 +137,10 @@ def impacts(metric: str, rows: Sequence[dict[str, Any]], at_most: int = 14) -> s
 def importance(metric: str, rows: Sequence[dict[str, Any]], at_most: int = 15) -> str:
     """Score lost when a column is shuffled, largest first."""
     shown = list(rows[:at_most])
-    with _drawing(7.2, 0.7 + 0.28 * len(shown)) as (figure, axes):
+    with _drawing(_HALF, 0.65 + 0.27 * len(shown)) as (figure, axes):
         axes.barh(range(len(shown)), [row["loss"] for row in shown], height=0.62, color=ACCENT)
         axes.axvline(0, color=MUTED, linewidth=0.8)
-        axes.set_yticks(range(len(shown)), [short(row["column"]) for row in shown])
+        axes.set_yticks(range(len(shown)), [short(row["column"], 24) for row in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlabel(f"{metric} lost when the column is shuffled")
         axes.grid(visible=False, axis="y")
@@ -154,7 +156,7 @@ def calibration(y: np.ndarray, probability: np.ndarray, label: str) -> str:
     error = [
         1.96 * np.sqrt(max(share * (1 - share), 1e-9) / len(part)) for share, part in zip(observed, parts, strict=True)
     ]
-    with _drawing(3.6, 3.3) as (figure, axes):
+    with _drawing(_HALF, 3.9) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         axes.errorbar(promised, observed, yerr=error, color=ACCENT, ecolor=SOFT, elinewidth=2, marker="o", markersize=5)
         axes.set(
@@ -174,8 +176,8 @@ def confusion(y: np.ndarray, predicted: np.ndarray, labels: Sequence[str], at_mo
             table[place[int(truth)], place[int(guess)]] += 1
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     names = [short(labels[int(code)], 14) for code in frequent]
-    size = 1.4 + 0.38 * len(frequent)
-    with _drawing(max(3.4, size), max(3.1, size)) as (figure, axes):
+    size = 1.6 + 0.4 * len(frequent)
+    with _drawing(max(_HALF, size), max(3.9, size)) as (figure, axes):
         axes.imshow(
             shares, cmap=mpl.colors.LinearSegmentedColormap.from_list("shares", [PAPER, ACCENT]), vmin=0, vmax=1
         )
@@ -196,7 +198,7 @@ def residuals(y: np.ndarray, predicted: np.ndarray, target: str, seed: int) -> s
     rows = np.arange(len(y))
     if len(rows) > _POINTS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, _POINTS, replace=False))
-    with _drawing(3.6, 3.3) as (figure, axes):
+    with _drawing(_HALF, 3.9) as (figure, axes):
         low, high = float(min(y[rows].min(), predicted[rows].min())), float(max(y[rows].max(), predicted[rows].max()))
         axes.plot([low, high], [low, high], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         # One path for all points keeps the page small.

@@ -1,0 +1,151 @@
+"""Validation on a small real run: the verdict, the holdout that is read once, the saved model, and what little time leaves out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mle_star.engine import holdout as sealed
+from mle_star.engine.baselines import build_baselines
+from mle_star.engine.deadline import Deadline
+from mle_star.engine.ensembling import build_ensemble
+from mle_star.engine.errors import InvalidInput, NotFound
+from mle_star.engine.experiment import Experiment
+from mle_star.engine.final import chosen, load
+from mle_star.engine.validation import Validation, validate
+from opened import generated_table, open_experiment
+
+
+def prepared(folder: Path, kind: str = "binary", n_rows: int = 400, **asked: object) -> Experiment:
+    opened = open_experiment(folder, generated_table(kind, n_rows), **asked)
+    build_baselines(opened, Deadline(60), ("linear", "decision_tree"))
+    build_ensemble(opened, Deadline(10))
+    opened.deadline = Deadline(60)
+    return opened
+
+
+@pytest.fixture(scope="module", params=["binary", "multiclass", "regression"])
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, Validation]:
+    experiment = prepared(tmp_path_factory.mktemp(request.param), request.param, holdout=0.25)
+    return experiment, validate(experiment)
+
+
+def status(validation: Validation) -> dict[str, str]:
+    return {result.gate.key: result.status for result in validation.gates}
+
+
+def test_every_gate_has_an_outcome_and_the_verdict_follows(pair: tuple[Experiment, Validation]) -> None:
+    _, validation = pair
+    outcomes = status(validation)
+    assert outcomes["improvement"] == outcomes["p_value"] == outcomes["reload"] == "passed"
+    assert outcomes["fairness"] == "not applicable"
+    assert (validation.verdict == "READY") == ("failed" not in outcomes.values())
+    assert validation.reasons
+
+
+def test_the_estimates_carry_intervals(pair: tuple[Experiment, Validation]) -> None:
+    _, validation = pair
+    low, high = validation.cv_interval
+    assert low < validation.cv_score < high
+    assert validation.holdout.interval[0] <= validation.holdout.score <= validation.holdout.interval[1]
+    assert [row.baseline for row in validation.improvements] == ["dummy", "linear"]
+
+
+def test_the_saved_model_saw_all_rows_and_loads(pair: tuple[Experiment, Validation]) -> None:
+    experiment, validation = pair
+    model = load(experiment.run.model_path)
+    assert validation.model_rows == "all rows"
+    assert model.n_rows == experiment.dataset.n_rows
+    about = json.loads((experiment.run.model_path / "about.json").read_text())
+    assert about["holdout"] == validation.holdout.score
+    assert validation.reload.fresh_process
+    assert validation.reload.changed == 0
+
+
+def test_the_holdout_score_is_that_of_a_model_without_the_sealed_rows(pair: tuple[Experiment, Validation]) -> None:
+    experiment, validation = pair
+    (entry,) = experiment.run.journal.read("holdout_read")
+    assert entry.body["score"] == validation.holdout.score
+    assert entry.body["n_rows"] == len(experiment.split.holdout)
+
+
+def test_the_record_is_json(pair: tuple[Experiment, Validation]) -> None:
+    experiment, validation = pair
+    body = experiment.run.journal.last("validation").body
+    assert body == json.loads(json.dumps(validation.to_json()))
+
+
+def test_a_second_validation_repeats_the_recorded_holdout_without_reading(
+    pair: tuple[Experiment, Validation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, first = pair
+    touched: list[int] = []
+    take = type(experiment.dataset.table).take
+
+    def watched(table: object, positions: np.ndarray) -> object:
+        touched.append(int(np.isin(positions, experiment.split.holdout).all()))
+        return take(table, positions)
+
+    monkeypatch.setattr(type(experiment.dataset.table), "take", watched)
+    experiment.deadline = Deadline(60)
+    second = validate(experiment)
+    assert second.holdout == first.holdout
+    assert "recorded" in second.holdout_note
+    assert touched
+    assert sum(touched) == 0
+    assert len(list(experiment.run.journal.read("holdout_read"))) == 1
+
+
+def test_reading_a_holdout_twice_is_an_error(pair: tuple[Experiment, Validation]) -> None:
+    experiment, _ = pair
+    with pytest.raises(RuntimeError, match="read before"):
+        sealed.read_holdout(experiment, chosen(experiment), load(experiment.run.model_path), Deadline(5))
+
+
+def test_a_holdout_spent_on_another_choice_says_nothing_about_this_one(tmp_path: Path) -> None:
+    experiment = prepared(tmp_path, holdout=0.25)
+    experiment.record(
+        "holdout_read", {"choice": "another", "score": 0.9, "interval": None, "n_rows": 100, "members": 1}
+    )
+    validation = validate(experiment)
+    assert status(validation)["holdout_gap"] == "not applicable"
+    assert "another choice" in validation.holdout_note
+
+
+def test_without_a_holdout_the_gate_is_not_applicable(tmp_path: Path) -> None:
+    validation = validate(prepared(tmp_path, holdout="none"))
+    assert validation.holdout is None
+    assert status(validation)["holdout_gap"] == "not applicable"
+    assert validation.speed is not None
+
+
+def test_a_planted_leak_makes_the_model_not_ready(tmp_path: Path) -> None:
+    frame = generated_table("binary")
+    frame["outcome"] = frame["y"].map({"yes": 1, "no": 2})
+    experiment = open_experiment(tmp_path, frame)
+    build_baselines(experiment, Deadline(60), ("linear",))
+    validation = validate(experiment, checks=["LEAK_TARGET_COPY"])
+    assert validation.verdict == "NOT READY"
+    assert status(validation)["critical_findings"] == "failed"
+    assert [outcome.code for outcome in validation.outcomes] == ["LEAK_TARGET_COPY"]
+
+
+def test_no_time_left_is_never_ready_and_never_raises(tmp_path: Path) -> None:
+    experiment = prepared(tmp_path, holdout=0.25)
+    experiment.deadline = Deadline(0.01)
+    validation = validate(experiment)
+    assert validation.verdict == "NOT READY"
+    assert "passed" not in {status(validation)[key] for key in ("critical_findings", "reload")}
+
+
+def test_gates_can_be_changed_and_unknown_ones_are_refused(tmp_path: Path) -> None:
+    experiment = prepared(tmp_path, n_rows=200)
+    validation = validate(experiment, gates=["latency=0.0001", "train_gap=off"])
+    assert status(validation)["latency"] == "failed"
+    assert "train_gap" not in status(validation)
+    with pytest.raises(InvalidInput):
+        validate(experiment, gates=["nothing=1"])
+    with pytest.raises(NotFound):
+        validate(experiment, checks=["NOTHING"])
