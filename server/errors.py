@@ -56,8 +56,10 @@ def disk_full_message(run_id: str) -> str:
 
 
 def unexpected_message(error: BaseException, tool: str, run_id: str) -> str:
-    """Name an unexpected exception by its type and say where its details are."""
-    where = f"worker.log in the folder of {run_id}" if run_id else "the server's standard error"
+    """Name an unexpected exception by its type and say where its details are, relative to the home folder."""
+    opening = tool == "profile_dataset"
+    log = f"logs/{run_id}.log" if opening else f"runs/{run_id}/worker.log"
+    where = f"{log} in the home folder" if run_id else "the server's standard error"
     return f"{tool} failed unexpectedly ({type(error).__name__}); the details are in {where}. The same call tries again"
 
 
@@ -68,8 +70,9 @@ def argument_message(error: ValidationError, tool: str, request: type[BaseModel]
         name = str(item["loc"][0]) if item["loc"] else "arguments"
         told.setdefault(name, _argument_sentence(name, dict(item), request.model_fields))
     shown = list(told.values())[:MOST_NAMED]
-    more = len(told) - len(shown)
-    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "") + f". Correct this and call {tool} again"
+    more = f"; and {len(told) - len(shown)} more" if len(told) > len(shown) else ""
+    text = "; ".join(shown) + more
+    return f"{text}{'' if text.endswith('?') else '.'} Correct this and call {tool} again"
 
 
 def _argument_sentence(name: str, item: dict[str, Any], known: Iterable[str]) -> str:
@@ -82,8 +85,9 @@ def _argument_sentence(name: str, item: dict[str, Any], known: Iterable[str]) ->
             f"; did you mean {near[0]}?" if near else f" (accepted: {', '.join(names)})"
         )
     where = ".".join(str(part) for part in item["loc"] if not _is_type_name(str(part))) or name
-    expected = str(item["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{_cut(where)}: expected {expected[:300]}, got {_cut(repr(item['input']))}"
+    expected = str(item["msg"]).removeprefix("Value error, ")
+    rule = expected.removeprefix("Input ") if expected.startswith("Input ") else f"is refused: {expected}"
+    return f"{_cut(where)} {rule[:300]}, got {_cut(repr(item['input']))}"
 
 
 def _is_type_name(part: str) -> bool:

@@ -1,0 +1,6 @@
+"""Entry for `mcp dev server/dev.py`, which loads a file outside its package; settings come from the environment."""
+
+from mle_star.server.app import build_server
+from mle_star.server.settings import Settings
+
+server = build_server(Settings())
