@@ -52,7 +52,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
     result_action="return_value",
-    default_parameter=Parameter(negative=(), show_env_var=False),
+    default_parameter=Parameter(negative_bool=(), negative_iterable=(), show_env_var=False),
 )
 
 HomeOption = Annotated[

@@ -35,7 +35,7 @@ def test_the_tool_table_lists_exactly_the_tools() -> None:
 def test_the_option_table_lists_exactly_the_options_of_run() -> None:
     listed = set(re.findall(r"--[a-z][a-z-]*", section("options: run")))
     # `--help` stands in the text of one row.
-    arguments = app["run"].assemble_argument_collection()
+    arguments = app["run"].assemble_argument_collection(default_parameter=app.default_parameter)
     assert listed - {"--help"} == {name for argument in arguments for name in argument.names}
 
 

@@ -143,34 +143,34 @@ def test_stream_json_tells_every_phase_as_it_starts_and_ends(finished: Finished)
     assert [event["at"] for event in events] == sorted(event["at"] for event in events)
 
 
-def test_interactive_asks_before_each_phase(finished: Finished) -> None:
+def test_interactive_asks_before_each_phase(tmp_path: Path) -> None:
     arguments = (
         "--dataset",
-        finished.folder / "shop.csv",
+        write_table(tmp_path / "shop.csv"),
         "--target",
         "bought",
         "--time-budget",
         BUDGET_S,
         "--interactive",
     )
-    result = mle_star(finished.home, "run", *arguments, "--output-format", "json", answers="y\ny\nn\nq\n")
+    result = mle_star(tmp_path / "home", "run", *arguments, "--output-format", "json", answers="y\ny\nn\nq\n")
     assert result.returncode == 0, result.stderr
     asked = [question.strip() for question in result.stderr.split("[Y/n/q]")]
     assert asked == ["Search sota?", "Build baselines?", "Run ablation?", "Refine?", ""]
     assert list(json.loads(result.stdout)["phases"]) == ["profile_dataset", "search_sota", "build_baselines"]
 
 
-def test_interactive_without_answers_is_a_mistake(finished: Finished) -> None:
+def test_interactive_without_answers_is_a_mistake(tmp_path: Path) -> None:
     arguments = (
         "--dataset",
-        finished.folder / "shop.csv",
+        write_table(tmp_path / "shop.csv"),
         "--target",
         "bought",
         "--time-budget",
         BUDGET_S,
         "--interactive",
     )
-    result = mle_star(finished.home, "run", *arguments, "--quiet")
+    result = mle_star(tmp_path / "home", "run", *arguments, "--quiet")
     assert result.returncode == 2
     assert "--non-interactive" in result.stderr
 
@@ -198,20 +198,37 @@ def test_data_that_cannot_be_used_leaves_one_line_and_no_run(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_hard_limit_ends_the_work_with_code_3(finished: Finished) -> None:
-    arguments = ("--dataset", finished.folder / "shop.csv", "--target", "bought", "--timeout", 3, "--time-budget", 100)
-    result = mle_star(finished.home, "run", *arguments, "--seed", "5", "--quiet")
+def test_the_hard_limit_ends_the_work_with_code_3(tmp_path: Path) -> None:
+    arguments = (
+        "--dataset",
+        write_table(tmp_path / "shop.csv"),
+        "--target",
+        "bought",
+        "--timeout",
+        3,
+        "--time-budget",
+        100,
+    )
+    result = mle_star(tmp_path / "home", "run", *arguments, "--seed", "5", "--quiet")
     assert result.returncode == 3
     assert one_line(result.stderr)
     assert "--timeout 3 s" in result.stderr
-    assert workers_of(finished.home) == []
+    assert workers_of(tmp_path / "home") == []
 
 
-def test_ctrl_c_ends_the_worker_too(finished: Finished) -> None:
-    arguments = ["run", "--dataset", str(finished.folder / "shop.csv"), "--target", "bought", "--time-budget", "100"]
+def test_ctrl_c_ends_the_worker_too(tmp_path: Path) -> None:
+    arguments = [
+        "run",
+        "--dataset",
+        str(write_table(tmp_path / "shop.csv")),
+        "--target",
+        "bought",
+        "--time-budget",
+        "100",
+    ]
     process = subprocess.Popen(
         [*COMMAND, *arguments, "--seed", "6", "--output-format", "stream-json"],
-        env=environment(finished.home),
+        env=environment(tmp_path / "home"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -220,16 +237,16 @@ def test_ctrl_c_ends_the_worker_too(finished: Finished) -> None:
     for line in process.stdout:
         if json.loads(line)["event"] == "phase_started":
             break
-    assert workers_of(finished.home) != []
+    assert workers_of(tmp_path / "home") != []
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert one_line(errors)
-    assert workers_of(finished.home) == []
+    assert workers_of(tmp_path / "home") == []
 
 
-def test_doctor_finds_nothing_broken_and_fits_a_model(finished: Finished) -> None:
-    result = mle_star(finished.home, "doctor")
+def test_doctor_finds_nothing_broken_and_fits_a_model(tmp_path: Path) -> None:
+    result = mle_star(tmp_path / "home", "doctor")
     assert result.returncode == 0, result.stdout
     lines = result.stdout.splitlines()
     assert lines[-1].startswith("ok       self-test")
