@@ -61,7 +61,9 @@ class Adapter:
                     values[codes < 0] = -1.0 if self.needs.no_missing else np.nan
                     inputs[f"f{number}"] = values
                 else:
-                    inputs[f"f{number}"] = pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(column.levels)))
+                    inputs[f"f{number}"] = pd.Categorical.from_codes(
+                        codes, dtype=pd.CategoricalDtype(list(column.levels))
+                    )
                 continue
             values = _numbers(series, column.role)
             if self.needs.no_missing and column.fill is not None:

@@ -17,7 +17,7 @@ from .experiment import Experiment
 from .leaderboard import leaderboard
 from .pipeline import model_params
 from .plugins import Component, Model
-from .solution import Block, Params, Solution
+from .solution import Block, Params, ParamValue, Solution
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -72,7 +72,11 @@ def _components(
         if block.slot == "model" or usable(block.slot, block.component, shape):
             yield Plan("research", _text(block), _put(experiment, solution, block))
     if target.component:
+        # A learner that has its own place on the leaderboard was tried; what is left of it is its parameters.
+        tried = {ranked.evaluation.solution.model.component for ranked in leaderboard(experiment)}
         for block in alternatives(solution, target, shape):
+            if block.slot == "model" and block.component in tried:
+                continue
             yield Plan("component", _text(block), _put(experiment, solution, block))
     for block in additions(solution, shape):
         if block.slot == target.slot:
@@ -150,13 +154,22 @@ def _tell_known(experiment: Experiment, study: optuna.Study, solution: Solution,
         known = {
             name: distribution
             for name, distribution in probe.distributions.items()
-            if name in values and distribution._contains(distribution.to_internal_repr(values[name]))
+            if _allows(distribution, values.get(name))
         }
         study.add_trial(
             optuna.trial.create_trial(
                 params={name: values[name] for name in known}, distributions=known, value=ranked.evaluation.mean
             )
         )
+
+
+def _allows(distribution: optuna.distributions.BaseDistribution, value: ParamValue) -> bool:
+    """Whether a search may be told this value; defaults can lie outside of a space, or be None."""
+    if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+        return value in distribution.choices
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return bool(distribution.low <= value <= distribution.high)
 
 
 def _changed(experiment: Experiment, target: Block, params: Params) -> str:
