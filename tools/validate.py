@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ..engine.gates import GateResult
     from ..engine.validation import Validation
 
-_FINDINGS_SHOWN = 8
-_TEXT_SHOWN = 220
+_FINDINGS_SHOWN = 6
+_TEXT_SHOWN = 160
 
 
 class ValidateRequest(JobRequest):
@@ -67,7 +67,7 @@ class ValidateReport(Report):
     holdout_note: str = ""
     strategy: str = ""
     gates: list[GateRow] = Field(default_factory=list)
-    findings: list[FindingRow] = Field(default_factory=list, description="Critical first; brief shows eight.")
+    findings: list[FindingRow] = Field(default_factory=list, description="Critical first; brief shows six.")
     checks_not_applicable: list[str] = Field(default_factory=list)
     single_row_ms: float | None = Field(default=None, description="95th percentile, warm.")
     rows_per_s: float | None = None
