@@ -1,19 +1,25 @@
-"""Tables and contexts that the component kit works on."""
+"""All registered block components, and the tables and contexts their tests work on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
+from mle_star.engine import registry
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.plugins import FitContext, Positions
 from mle_star.engine.roles import Role
 from mle_star.engine.shape import DataShape
+from mle_star.engine.solution import TABLE_SLOTS, Slot
 from mle_star.engine.table import Table
 from mle_star.engine.task import Task, TaskKind, resolve_metric
 
+SLOTS: tuple[Slot, ...] = (*TABLE_SLOTS, "target", "post")
+EVERY = [component for slot in SLOTS for component in registry.components(slot).values()]
 WORDS = ("red", "green", "blue", "fast", "slow", "engine", "broken", "new", "old", "cheap", "rare", "house")
 
 
@@ -113,3 +119,13 @@ def full_shape(kind: TaskKind) -> DataShape:
         target_skew=3.0 if kind == "regression" else 0.0,
         target_min=0.01 if kind == "regression" else 0.0,
     )
+
+
+def cases(*slots: Slot, n_kinds: int = 3) -> list[Any]:
+    """Component and task kind, for the components of these slots and the first of the kinds they are for."""
+    return [
+        pytest.param(component, kind, id=f"{component.slot}.{component.key}-{kind}")
+        for component in EVERY
+        if component.slot in slots
+        for kind in sorted(component.tasks, reverse=True)[:n_kinds]
+    ]
