@@ -68,7 +68,11 @@ class Caller:
             report = await anyio.to_thread.run_sync(tool.answer, request, workspace)
             if not isinstance(report, Report):
                 report = await report
-            return tool_result(report.model_dump(mode="json"))
+            body = report.model_dump(mode="json")
+            if tool.window:
+                # A step of the workflow leaves its report, as those in the worker do.
+                workspace.run(report.run_id).journal.append("report", {"tool": tool.name, "report": body})
+            return tool_result(body)
         assert isinstance(request, JobRequest)
         if isinstance(request, ProfileRequest):
             run, done = await anyio.to_thread.run_sync(open_for, request, self._settings, self._jobs)

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from ..tools.contract import Report
+from ..tools.contract import JobRequest, Report
 from .structured import ALWAYS_SENT
 
 Schema = dict[str, Any]
@@ -24,6 +24,8 @@ def input_schema(request: type[BaseModel]) -> Schema:
         # An argument that may only be left out need not be offered.
         del properties[name]
     compact: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    # What the tool is about comes before what all of them share.
+    compact["properties"] = dict(sorted(properties.items(), key=lambda item: item[0] in JobRequest.model_fields))
     if required := schema.get("required"):
         compact["required"] = required
     return compact
@@ -39,7 +41,7 @@ def output_schema(report: type[Report]) -> Schema:
     own = [name for name in schema["properties"] if name in ALWAYS_SENT or name not in Report.model_fields]
     return {
         "type": "object",
-        "properties": {name: _shallow(schema["properties"][name], definitions) for name in own},
+        "properties": {name: _shallow(name, schema["properties"][name], definitions) for name in own},
         "required": list(ALWAYS_SENT),
     }
 
@@ -69,7 +71,7 @@ def _compact(node: Any, definitions: Schema) -> Any:
     return compact
 
 
-def _shallow(node: Schema, definitions: Schema) -> Schema:
+def _shallow(name: str, node: Schema, definitions: Schema) -> Schema:
     """Type and, where the model gives one, description of a field; no more."""
     shallow: Schema = {}
     branches: list[Schema] = node.get("anyOf") or [node]
@@ -78,6 +80,6 @@ def _shallow(node: Schema, definitions: Schema) -> Schema:
         branch = definitions[str(reference).rpartition("/")[2]]
     if kind := branch.get("type"):
         shallow["type"] = kind
-    if description := node.get("description"):
+    if name not in ALWAYS_SENT and (description := node.get("description")):
         shallow["description"] = description
     return shallow

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from mle_star.engine.run import RunFolder, create_run
 from mle_star.server.jobs import Jobs
 from mle_star.server.settings import Settings
