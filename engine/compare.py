@@ -77,8 +77,9 @@ def paired_comparison(
         raise ValueError(f"expected a ratio of validation to training rows of at least 0, got {test_train_ratio}")
     gains = new - old if metric.greater_is_better else old - new
     n = len(gains)
-    if n == 0:
-        return Comparison(0.0, 0.0, 0.0, 1.0, (0.0, 0.0), 0)
+    if not gains.any():
+        # No folds, or identical scores on all of them.
+        return Comparison(0.0, 0.0, 0.0, 1.0, (0.0, 0.0), n)
     gain = float(gains.mean())
     if n == 1:
         return Comparison(gain, abs(gain), 0.0, 1.0, (min(0.0, 2 * gain), max(0.0, 2 * gain)), 1)

@@ -33,7 +33,7 @@ GATES: tuple[Gate, ...] = (
     Gate("fold_std", "Stable over folds", "below", 0.05, "share", "standard deviation of the folds over their mean"),
     Gate("holdout_gap", "Holdout agrees", "at most", 0.03, "share", "distance of holdout and cross-validation score"),
     Gate("critical_findings", "No leakage found", "at most", 0.0, "count", "critical findings of the checks"),
-    Gate("train_gap", "Little overfitting", "below", 0.05, "share", "training over validation score, one fold"),
+    Gate("train_gap", "Little overfitting", "below", 0.05, "share", "how far training beats validation, one fold"),
     Gate(
         "reload", "Same after loading", "at most", 0.0, "count", "rows whose prediction changed by saving and loading"
     ),
@@ -70,7 +70,9 @@ def written(value: float | None, unit: str) -> str:
         return f"{value:.1%}"
     if unit in ("ms", "mb"):
         return f"{value:,.{1 if abs(value) < 100 else 0}f} {unit.upper() if unit == 'mb' else unit}"
-    return f"{value:.0f}" if unit == "count" else f"{value:.2g}"
+    if unit == "count":
+        return f"{value:.0f}"
+    return "< 0.001" if 0 <= value < 0.001 else f"{value:.2g}"
 
 
 def choose_gates(overrides: Sequence[str] | Mapping[str, float | None] | None = None) -> tuple[Gate, ...]:
