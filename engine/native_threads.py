@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController, threadpool_limits  # type: ignore[import-untyped]
 
 _lock = threading.Lock()
 _blas: dict[str, Any] = {"users": 0, "limit": None}
@@ -37,5 +38,13 @@ def single_blas_thread() -> Iterator[None]:
 @contextmanager
 def openmp_threads(threads: int) -> Iterator[None]:
     """Limit OpenMP regions that the calling thread starts; fits in other threads keep their own limit."""
-    with threadpool_limits(limits=threads, user_api="openmp"):
+    with _openmp().limit(limits=threads, user_api="openmp"):
         yield
+
+
+@cache
+def _openmp() -> ThreadpoolController:
+    """Find the libraries once: looking for them costs more than predicting a row."""
+    import sklearn.ensemble  # noqa: F401  (loads scikit-learn's own OpenMP)
+
+    return ThreadpoolController()

@@ -32,10 +32,11 @@ class FittedBoostedStack:
         if self.estimator is None:
             return mean
         inputs = meta_features(stack, self.regression)
-        if self.regression:
-            return np.asarray(mean + _SHARE * self.estimator.predict(inputs).reshape(-1, 1))
-        boosted = np.zeros_like(mean)
-        boosted[:, self.estimator.classes_.astype(np.int64)] = self.estimator.predict_proba(inputs)
+        with openmp_threads(1):
+            if self.regression:
+                return np.asarray(mean + _SHARE * self.estimator.predict(inputs).reshape(-1, 1))
+            boosted = np.zeros_like(mean)
+            boosted[:, self.estimator.classes_.astype(np.int64)] = self.estimator.predict_proba(inputs)
         return (1.0 - _SHARE) * mean + _SHARE * boosted
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_LEVELS = 255
 _PATIENCE = 25
+_LEAST_ROWS_PER_THREAD = 500
 _STRETCH = 40
 """Rounds between two looks at the clock; each stretch bins the rows anew."""
 
@@ -30,15 +31,17 @@ class FittedHistBoosting:
     estimator: Any
     form: MatrixForm
     kind: str
+    threads: int
     rounds: int
     cut: bool
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Probabilities (n_rows, n_classes) or values (n_rows, 1), float64."""
         rows = self.form.matrix(X)
-        if self.kind == "regression":
-            return np.asarray(self.estimator.predict(rows), dtype=np.float64).reshape(-1, 1)
-        return np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
+        with openmp_threads(self.threads if len(X) >= _LEAST_ROWS_PER_THREAD else 1):
+            if self.kind == "regression":
+                return np.asarray(self.estimator.predict(rows), dtype=np.float64).reshape(-1, 1)
+            return np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
 
 
 def _defaults(shape: DataShape) -> ParamDict:
@@ -104,7 +107,7 @@ def _fit(data: TrainingData) -> FittedModel:
             estimator.set_params(max_iter=goal).fit(rows, data.y, sample_weight=data.weight, **held_out)
             if estimator.n_iter_ < goal or stopper.stop_after(goal):
                 break
-    return FittedHistBoosting(estimator, form, data.kind, int(estimator.n_iter_), stopper.cut)
+    return FittedHistBoosting(estimator, form, data.kind, data.threads, int(estimator.n_iter_), stopper.cut)
 
 
 def _cost(shape: DataShape) -> float:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from mle_star.engine import registry
 from mle_star.engine.plugins import Ensemble
 from mle_star.engine.task import METRICS, Task, TaskKind, resolve_metric
@@ -100,7 +99,8 @@ def test_optimised_weights_follow_their_members(kind: TaskKind, order: list[int]
     stack, y = members(kind)
     weights = STRATEGIES["weights"].fit(stack, y, task_of(kind), 0).weights
     permuted = STRATEGIES["weights"].fit(stack[order], y, task_of(kind), 0).weights
-    assert weights is not None and permuted is not None
+    assert weights is not None
+    assert permuted is not None
     np.testing.assert_allclose(permuted, np.array(weights)[order], atol=2e-3)
 
 

@@ -16,7 +16,6 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-
 from mle_star.engine import registry
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.errors import DeadlinePassed
@@ -123,7 +122,8 @@ def test_descriptor_is_sane(model: Model, kind: TaskKind) -> None:
         defaults = model.defaults(shape)
         assert all(value is None or isinstance(value, str | int | float | bool) for value in defaults.values())
         assert json.loads(json.dumps(defaults)) == defaults
-        assert 0.0 < model.cost(shape) < 100_000.0 and math.isfinite(model.cost(shape))
+        assert 0.0 < model.cost(shape) < 100_000.0
+        assert math.isfinite(model.cost(shape))
         reason = model.applies(shape)
         assert reason is None or len(reason) > 10
 
@@ -238,7 +238,8 @@ def test_a_fixed_number_of_rounds_is_honoured(model: Model) -> None:
     fitted = fit(model, "regression", X, y, rounds=7)
     assert fitted.rounds == 7
     chosen = fit(model, "regression", X, y).rounds
-    assert chosen is not None and chosen >= 1
+    assert chosen is not None
+    assert chosen >= 1
 
 
 @pytest.mark.parametrize("key", sorted(INTERRUPTIBLE & set(MODELS)))
@@ -256,9 +257,9 @@ def test_the_deadline_ends_a_fit_and_what_was_fitted_is_kept(key: str) -> None:
     except DeadlinePassed:
         fitted = None
     seconds = time.monotonic() - start
-    assert seconds < 2.0
+    assert seconds < 3.0
     if fitted is not None:
-        assert fitted.cut or seconds < 0.6
+        assert fitted.cut or seconds < 1.0
         assert np.isfinite(fitted.predict(X.iloc[:50])).all()
 
 
