@@ -41,7 +41,7 @@ def run(home: Path) -> RunFolder:
 
 @pytest.fixture
 def jobs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
-    path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH")]))
     monkeypatch.setenv("PYTHONPATH", path)
     jobs = Jobs(settings, perform="scripted_work:perform")
     yield jobs
