@@ -9,9 +9,10 @@ key : the file's name without `.md`
 title, source (URL of the paper or document), evidence (one sentence with a number and where it was measured)
 evidence_gain : float, per cent
     By how much the technique lowers the error (RMSE, MAE, log loss, 1 − AUC, 1 − accuracy) against the plain alternative named
-    in `evidence`, on tables like those the card is for: one figure per card on one scale, so that cards can be ranked. It comes
-    from the evidence where that states errors; where a source reports another kind of number, it is a cautious figure of at
-    most 2. 0 stands for a technique that lowers no error by itself or has to prove itself first.
+    in `evidence`, on tables like those the card is for: one figure per card on one scale, so that cards can be ranked. Where the
+    evidence states errors, it is their mean over the tables, halved if there is one table only, and at most 10. Where a source
+    reports another kind of number, it is a cautious figure of at most 2. Learners are held against LightGBM's default.
+    0 stands for a technique that has to prove itself first.
 tasks : list of binary, multiclass, regression
 when : table of conditions, see `Conditions`; absent: any table
 blocks : list of {slot, component, params}; `slot` may also be `ensemble`
