@@ -12,8 +12,9 @@ from pathlib import Path
 from .solution import SLOTS
 
 _ENGINE = Path(__file__).resolve().parent
+_COMPONENTS: dict[str, Path] = {slot: _ENGINE / "components" / slot for slot in SLOTS if slot != "model"}
 _FOLDERS = {
-    **{slot: _ENGINE / "components" / slot for slot in SLOTS if slot != "model"},
+    **_COMPONENTS,
     "model": _ENGINE / "models",
     "ensemble": _ENGINE / "ensembles",
 }

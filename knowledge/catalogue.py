@@ -146,7 +146,7 @@ def parse_card(key: str, text: str) -> Card:
         raise ValueError(f"card {key}: expected TOML between two {_FENCE} lines and a text after it")
     try:
         values = tomllib.loads(front)
-        when = {
+        when: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.pop("when", {}).items()
         }
         blocks = tuple(CardBlock(**block) for block in values.pop("blocks"))
