@@ -62,7 +62,7 @@ async def test_an_agent_does_the_whole_workflow(home: Path, data: Path, era: Any
         reports["profile_dataset"] = profile
         for tool, given in (
             ("search_sota", {}),
-            ("build_baselines", {"time_budget_s": 5, "learners": ["logistic", "lightgbm"]}),
+            ("build_baselines", {"time_budget_s": 5, "learners": ["linear", "lightgbm"]}),
             ("run_ablation", {"time_budget_s": 4}),
             ("refine", {"time_budget_s": 4, "iterations": 1}),
             ("build_ensemble", {"time_budget_s": 4}),
