@@ -89,7 +89,8 @@ def run_ablation(
     best = best_single(experiment).evaluation
     studied = _select(best.solution, blocks)
     changes = _changes(experiment, best.solution, studied)
-    evaluator = Evaluator(experiment, _plan(experiment, best, len(changes) + 1, deadline))
+    plan = _plan(experiment, best, changes, deadline)
+    evaluator = experiment.evaluator if plan == experiment.plan else Evaluator(experiment, plan)
     base = evaluator.evaluate(best.solution, deadline, origin="ablation")
     if base.failure is not None:
         raise DeadlinePassed(
@@ -107,7 +108,7 @@ def run_ablation(
     rows = _rank(experiment, evaluator, base, measured)
     next_block, reason = _next_block(rows, studied, refined)
     ablation = Ablation(
-        best.solution, base.mean, rows, next_block, reason, len(evaluator.covered), _REPEATS, tuple(left_out)
+        best.solution, base.mean, rows, next_block, reason, len(evaluator.covered), plan.repeats, tuple(left_out)
     )
     experiment.record("ablation", {**asdict(ablation), "solution": best.solution.to_json()})
     return ablation
@@ -163,14 +164,21 @@ def _most_promising(
     return sorted(rows, key=place)
 
 
-def _plan(experiment: Experiment, best: Evaluation, n_evaluations: int, deadline: Deadline) -> FoldPlan:
-    """Repeat the folds, on as many rows as the time allows for all changes; steps keep the choice reproducible."""
+def _plan(
+    experiment: Experiment, best: Evaluation, changes: Sequence[tuple[Block, str, bool, Solution]], deadline: Deadline
+) -> FoldPlan:
+    """Choose the folds by what the time allows for all changes: repeated folds on all rows; the run's own folds, where the
+    solution itself and its rivals are scored already; or repeated folds on fewer rows. Steps keep the choice reproducible."""
+    plan = experiment.plan
+    time_s = 0.8 * deadline.remaining()
+    if best.seconds * _REPEATS * (len(changes) + 1) <= time_s:
+        return FoldPlan(plan.n_folds, _REPEATS, plan.max_rows)
+    unknown = sum(experiment.evaluator.recall(variant) is None for _, _, _, variant in changes)
     n_rows = len(experiment.evaluator.covered)
-    full_s = best.seconds * _REPEATS * n_evaluations
-    affordable = n_rows * min(1.0, 0.8 * deadline.remaining() / max(full_s, 1e-9))
-    rows = next((step for step in reversed(_ROW_STEPS) if step <= affordable), _ROW_STEPS[0])
-    max_rows = None if affordable >= n_rows else min(rows, n_rows)
-    return FoldPlan(min(experiment.plan.n_folds, 5), _REPEATS, max_rows or experiment.plan.max_rows)
+    affordable = n_rows * time_s / max(best.seconds * _REPEATS * (len(changes) + 1), 1e-9)
+    if best.seconds * unknown <= time_s or affordable < _ROW_STEPS[0] or n_rows <= _ROW_STEPS[0]:
+        return plan
+    return FoldPlan(plan.n_folds, _REPEATS, next(step for step in reversed(_ROW_STEPS) if step <= affordable))
 
 
 def _rank(
@@ -245,4 +253,4 @@ def block_order(rows: Sequence[Impact], names: Sequence[str], refined: Sequence[
 
 def slot_of(name: str) -> Slot:
     """The slot of a block's name, `encode` of `encode.onehot`."""
-    return next(slot for slot in SLOTS if name.split(".")[0].split(" ")[0] == slot)
+    return next(slot for slot in SLOTS if name.partition(".")[0] == slot)

@@ -62,7 +62,8 @@ def work(request: AblationRequest, experiment: Experiment) -> AblationReport:
     return AblationReport(
         summary=(
             f"Refine {ablation.next_block} next: {ablation.reason}. {len(ablation.rows)} changes of the best solution measured on "
-            f"{ablation.n_rows:,} rows, folds repeated {ablation.repeats} times."
+            f"{ablation.n_rows:,} rows"
+            + (f", folds repeated {ablation.repeats} times." if ablation.repeats > 1 else ".")
         ),
         next=f"refine(block={ablation.next_block!r})",
         metric=experiment.task.metric.key,

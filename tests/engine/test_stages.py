@@ -47,7 +47,7 @@ def test_an_unknown_learner_is_named_with_the_accepted_ones(experiment: Experime
 
 
 def test_ablation_finds_the_block_that_matters(experiment: Experiment) -> None:
-    result = run_ablation(experiment, Deadline(60))
+    result = run_ablation(experiment, Deadline(10))
     assert result.rows
     assert all(0.0 <= row.p_value <= 1.0 for row in result.rows)
     assert all(row.interval[0] <= row.impact <= row.interval[1] for row in result.rows)
@@ -63,7 +63,7 @@ def test_ablation_refuses_a_block_the_solution_does_not_have(experiment: Experim
 
 
 def test_refinement_keeps_a_plan_only_beyond_the_noise(experiment: Experiment) -> None:
-    result = refine(experiment, Deadline(60), outer=2, inner=3)
+    result = refine(experiment, Deadline(15), outer=2, inner=3)
     metric = experiment.task.metric
     assert not metric.better(result.before, result.after)
     for step in result.steps:
