@@ -145,9 +145,11 @@ class _Watch:
 
 
 def _cost(shape: DataShape) -> float:
+    """Measured on one core: 16,000 × 8 rows 3.4 s, 36,000 × 14 rows (8 categories) 27 s, 4,900 × 12 rows of 7 classes 6.5 s."""
     outputs = shape.n_classes if shape.kind == "multiclass" else 1
-    levels = 1 + shape.max_levels / 1000
-    return 700 * (3e-3 + 3e-8 * shape.n_rows * outputs * (10 + shape.n_columns + 10 * shape.n_categorical * levels))
+    # Up to ten levels are one-hot; more need target statistics and their combinations.
+    statistics = 10 * shape.n_categorical * (1 + shape.max_levels / 1000) if shape.max_levels > 10 else 0.0
+    return 700 * (1e-3 + 1e-8 * shape.n_rows * outputs * (10 + shape.n_columns + statistics))
 
 
 def _applies(shape: DataShape) -> str | None:

@@ -124,8 +124,8 @@ def _fit(data: TrainingData) -> FittedModel:
 
 
 def _cost(shape: DataShape) -> float:
-    """About 500 rounds; calibrated on 16,000 × 8 (regression) and 36,000 × 14 (binary) rows."""
-    trees = 500 * (shape.n_classes if shape.kind == "multiclass" else 1)
+    """Measured on one core: 16,000 × 8 rows 1.8 s (550 rounds), 36,000 × 14 rows of two classes 1.3 s (220 rounds)."""
+    trees = 500 if shape.kind == "regression" else 120 * max(1, shape.n_classes - 1)
     return trees * (1e-3 + 2.5e-8 * shape.n_rows * (4 + shape.n_columns))
 
 

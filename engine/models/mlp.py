@@ -64,7 +64,7 @@ def _defaults(shape: DataShape) -> ParamDict:
     return {
         "layers": 2,
         "width": 128,
-        "learning_rate": 2e-3,
+        "learning_rate": 2e-3 if shape.kind == "regression" else 7e-4,
         "alpha": 1e-3 if shape.kind == "regression" else 1e-2,
         "batch_size": int(np.clip(2 ** int(np.log2(max(shape.n_rows, 64) / 60)), 32, 256)),
         "epochs": 100,

