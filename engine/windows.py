@@ -213,9 +213,10 @@ def render(window: Window) -> str:
     if not window.shown:
         return f"{lines[0]}\n\nEmpty. The workflow's tools write here; context7_update adds notes of your own."
     size = math.ceil((sum(len(text) + 2 for text in body) + len(lines[0])) / CHARACTERS_PER_TOKEN)
+    count = "1 entry" if len(window.shown) == 1 else f"{len(window.shown)} entries"
     lines.append(
-        f"{len(window.shown)} entries, oldest first, about {size:,} of {CAPACITY_TOKENS:,} tokens (estimate: characters ÷ "
-        f"{CHARACTERS_PER_TOKEN}); {len(condensed)} condensed, {len(left_out)} not shown."
+        f"{count}, oldest first, about {size:,} of {CAPACITY_TOKENS:,} tokens (estimate: characters ÷ {CHARACTERS_PER_TOKEN}); "
+        f"{len(condensed)} condensed, {len(left_out)} not shown."
     )
     if condensed or left_out:
         lines.append("The full text of every entry stays in the run's journal under its number.")

@@ -16,6 +16,7 @@ evidence_gain : float, per cent
 tasks : list of binary, multiclass, regression
 when : table of conditions, see `Conditions`; absent: any table
 blocks : list of {slot, component, params}; `slot` may also be `ensemble`
+learners : list of learners that the technique helps; absent: any
 domains : list of words for fields of use, e.g. finance; optional
 """
 
@@ -123,6 +124,8 @@ class Card:
     tasks: frozenset[str]
     when: Conditions
     blocks: tuple[CardBlock, ...]
+    learners: tuple[str, ...]
+    """Learners that the technique helps; empty: any."""
     domains: tuple[str, ...]
     body: str
 
@@ -156,6 +159,7 @@ def parse_card(key: str, text: str) -> Card:
                 "tasks": frozenset(values["tasks"]),
                 "when": Conditions(**when),
                 "blocks": blocks,
+                "learners": tuple(values.get("learners", ())),
                 "domains": tuple(values.get("domains", ())),
                 "body": body.strip(),
             }

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from .catalogue import Card
 from .facts import Facts
 
-_TEXT_WEIGHT = 3.0
-"""A perfect match counts four times its evidence: a question leads, and strong evidence is not lost."""
+_TEXT_WEIGHT = 9.0
+"""The best match counts ten times its evidence, half a match little more than three times: a question leads, and strong
+evidence is not lost."""
 _DOMAIN_WEIGHT = 1.5
+_SOME_LEARNERS_WEIGHT = 0.5
+"""Techniques for some learners only: the best solution may well be built on another."""
 _FLOOR = 0.2
 """Evidence, in per cent, that a card without a measured gain counts with, so that a question can still find it."""
 _WORDS = 24
@@ -29,7 +32,7 @@ class RankedCard:
     card: Card
     score: float
     relevance: float
-    """Match with the question, 0 (none) to 1 (the best match of the catalogue)."""
+    """Match with the question, 0 (none) to 1 (the best match of those that apply)."""
     why: str
 
 
@@ -53,21 +56,24 @@ def rank_cards(
     domains : sequence of str
         Fields of use; cards that name one of them count 1.5 times.
     """
-    considered = [card for card in cards if focus is None or focus in card.slots]
-    relevance = text_match(considered, query)
     asked = {domain.lower() for domain in domains}
-    ranked, aside = [], []
-    for card in considered:
-        if facts.kind not in card.tasks:
-            aside.append(SetAside(card, f"not for {facts.kind} tasks"))
+    applicable: list[tuple[Card, list[str]]] = []
+    aside = []
+    for card in cards:
+        if focus is not None and focus not in card.slots:
             continue
-        speaks, reason = card.when.judge(facts)
-        if reason is not None:
+        speaks, reason = card.when.judge(facts) if facts.kind in card.tasks else ([], f"not for {facts.kind} tasks")
+        if reason is None:
+            applicable.append((card, speaks))
+        else:
             aside.append(SetAside(card, reason))
-            continue
+    relevance = text_match([card for card, _ in applicable], query)
+    ranked = []
+    for card, speaks in applicable:
         match = relevance.get(card.key, 0.0)
         shared = sorted(asked.intersection(domain.lower() for domain in card.domains))
-        score = max(card.evidence_gain, _FLOOR) * (1.0 + _TEXT_WEIGHT * match) * (_DOMAIN_WEIGHT if shared else 1.0)
+        score = max(card.evidence_gain, _FLOOR) * (1.0 + _TEXT_WEIGHT * match**2)
+        score *= (_DOMAIN_WEIGHT if shared else 1.0) * (_SOME_LEARNERS_WEIGHT if card.learners else 1.0)
         ranked.append(RankedCard(card, round(score, 4), round(match, 4), _why(card, speaks, match, shared)))
     ranked.sort(key=lambda item: (-item.score, item.card.key))
     return ranked, aside
@@ -113,7 +119,9 @@ def _row(card: Card) -> tuple[str, str, str, str, str]:
 
 
 def _why(card: Card, speaks: Sequence[str], match: float, shared: Sequence[str]) -> str:
-    parts = [f"fits: {', '.join(speaks)}" if speaks else "fits any table of this task"]
+    parts = [f"fits: {', '.join(dict.fromkeys(speaks))}" if speaks else "fits any table of this task"]
+    if card.learners:
+        parts.append(f"helps {', '.join(card.learners[:3])}{' …' if len(card.learners) > 3 else ''}")
     if match > 0.0:
         parts.append(f"matches the question ({match:.0%})")
     if shared:

@@ -155,13 +155,21 @@ def _row(item: RankedCard, rank: int, detail: Detail) -> CardRow:
 
 
 def _blocks(taken: Sequence[RankedCard], findings: Sequence[FindingRow]) -> list[dict[str, Any]]:
-    """Pipeline blocks to try, best first: what the agent named, then the cards'. Learners go last (their order among
-    themselves stays): every learner is tried anyway, so the first places belong to what would otherwise be missed."""
+    """Pipeline blocks to try, best first: what the agent named, then the cards'.
+
+    Blocks for some learners only (named in `learners`) come after those for any, and learners last, since every learner is
+    tried anyway: the first places belong to what would otherwise be missed.
+    """
     named = [name.split(".", 1) for row in findings for name in row.blocks]
-    blocks = [{"slot": slot, "component": component, "params": {}} for slot, component in named]
-    blocks += [block.to_json() for item in taken for block in item.card.blocks if block.slot != "ensemble"]
+    blocks = [{"slot": slot, "component": component, "params": {}, "learners": []} for slot, component in named]
+    blocks += [
+        {**block.to_json(), "learners": list(item.card.learners)}
+        for item in taken
+        for block in item.card.blocks
+        if block.slot != "ensemble"
+    ]
     unique = [block for number, block in enumerate(blocks) if block not in blocks[:number]]
-    return sorted(unique, key=lambda block: block["slot"] == "model")
+    return sorted(unique, key=lambda block: (block["slot"] == "model", bool(block["learners"])))
 
 
 def _named_blocks(text: str) -> list[str]:

@@ -52,6 +52,7 @@ def test_a_card_is_complete(card: Card) -> None:
     assert 0.0 <= card.evidence_gain <= 10.0
     assert card.tasks
     assert card.tasks <= TASKS
+    assert set(card.learners) <= set(registry.models())
     assert len(card.body) >= 150
     assert all(word in card.body for word in ("**What.**", "**Why it works.**", "**When not.**", "**Check here.**"))
 

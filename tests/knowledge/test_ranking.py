@@ -36,19 +36,21 @@ def profile_entry(**changes: Any) -> dict[str, Any]:
     }
 
 
-def card(key: str, gain: float = 1.0, slot: str = "encode", body: str = "", **conditions: Any) -> Card:
-    block = CardBlock(slot, "native")
+def card(
+    key: str, gain: float = 1.0, slot: str = "encode", body: str = "", learners: tuple[str, ...] = (), **conditions: Any
+) -> Card:
     return Card(
-        key,
-        key,
-        "https://example.org",
-        "1 %",
-        gain,
-        frozenset({"binary"}),
-        Conditions(**conditions),
-        (block,),
-        (),
-        body,
+        key=key,
+        title=key,
+        source="https://example.org",
+        evidence="1 %",
+        evidence_gain=gain,
+        tasks=frozenset({"binary"}),
+        when=Conditions(**conditions),
+        blocks=(CardBlock(slot, "native"),),
+        learners=learners,
+        domains=(),
+        body=body,
     )
 
 
@@ -128,6 +130,12 @@ def test_a_domain_lifts_its_cards() -> None:
     plain = [item.card.key for item in rank_cards(cards, FACTS)[0]]
     lifted = [item.card.key for item in rank_cards(cards, FACTS, domains=["Churn"])[0]]
     assert lifted.index("native_categories_in_boosting") < plain.index("native_categories_in_boosting")
+
+
+def test_a_technique_for_some_learners_counts_half_and_says_whom_it_helps() -> None:
+    ranked, _ = rank_cards([card("some", 1.5, learners=("knn", "linear")), card("any")], FACTS)
+    assert [item.card.key for item in ranked] == ["any", "some"]
+    assert "helps knn, linear" in ranked[1].why
 
 
 def test_focus_keeps_one_slot() -> None:

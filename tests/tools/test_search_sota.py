@@ -103,7 +103,7 @@ def test_a_finding_counts_only_by_names_of_components_that_exist(workspace: Work
     assert report.findings[0].blocks == ["encode.target_mean"]
     entry = run.journal.last("research")
     assert entry is not None
-    assert entry.body["blocks"][0] == {"slot": "encode", "component": "target_mean", "params": {}}
+    assert entry.body["blocks"][0] == {"slot": "encode", "component": "target_mean", "params": {}, "learners": []}
     assert entry.body["findings"][0]["author"] == "agent"
 
 
