@@ -47,7 +47,8 @@ def output_schema(report: type[Report]) -> Schema:
 
 
 def _compact(node: Any, definitions: Schema) -> Any:
-    """Drop titles, resolve references, and write `X or null` as a list of types where that says the same."""
+    """Drop titles, resolve references, and write `X or null` as X: to leave an argument out says the same, and some clients know
+    no null in a schema. The server still takes a null."""
     if isinstance(node, list):
         return [_compact(item, definitions) for item in node]
     if not isinstance(node, dict):
@@ -65,9 +66,8 @@ def _compact(node: Any, definitions: Schema) -> Any:
     branches = cast("list[Schema]", compact.get("anyOf", []))
     if len(branches) == 2 and {"type": "null"} in branches:
         other = next(branch for branch in branches if branch != {"type": "null"})
-        if isinstance(other.get("type"), str) and "enum" not in other:
-            del compact["anyOf"]
-            compact.update(other, type=[other["type"], "null"])
+        del compact["anyOf"]
+        compact.update(other)
     return compact
 
 
