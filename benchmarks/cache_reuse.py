@@ -19,7 +19,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "telco_churn.csv
 
 
 def evaluations(dataset: Path, target: str, budget_s: float, home: Path) -> tuple[float, int, dict[str, list[float]]]:
-    """Run once; return seconds of evaluations computed now, how many were computed, and the fold scores of all that the clock did not cut."""
+    """Run once; return seconds and number of evaluations computed now, and the fold scores that the clock did not cut."""
     command = [
         str(Path(sys.executable).with_name("mle-star")), "run", "--dataset", str(dataset), "--target", target,
         "--time-budget", str(budget_s), "--output-format", "json",
