@@ -15,11 +15,12 @@ from .errors import DeadlinePassed, NotFound
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
 from .leaderboard import best_single, leaderboard
-from .solution import Block, Solution
+from .solution import Solution, Suggestion
 
 _SIMPLE = ("linear", "bayes", "tree", "neighbors")
 _ALWAYS = ("dummy", "linear")
 _AVERAGE_AT_MOST = 8
+_INFORMED_AT_MOST = 4
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,10 @@ class Baselines:
 
 
 def build_baselines(
-    experiment: Experiment, deadline: Deadline, learners: Sequence[str] | None = None, research: Sequence[Block] = ()
+    experiment: Experiment,
+    deadline: Deadline,
+    learners: Sequence[str] | None = None,
+    research: Sequence[Suggestion] = (),
 ) -> Baselines:
     """Evaluate the initial solutions until the deadline.
 
@@ -49,8 +53,9 @@ def build_baselines(
     ----------
     learners : sequence of str, optional
         Only these learners (the dummy is always added, as the floor). Raises `NotFound` for an unknown name.
-    research : sequence of Block
-        Blocks that the research stage ranked for this table, best first; tried one by one on the best default solution.
+    research : sequence of Suggestion
+        Ranked by the research stage for this table, best first; the first few that suit are tried one by one on the best
+        solution so far.
     """
     order, skipped = _order(experiment, learners)
     failed: list[tuple[str, str]] = []
@@ -65,19 +70,33 @@ def build_baselines(
         tried += 1
         if evaluation.failure is not None:
             failed.append((key, f"{evaluation.failure.kind}: {evaluation.failure.message}"))
-        _tell(experiment, key, number + 1, len(order) + len(research))
+        _tell(experiment, key, number + 1, len(order) + _INFORMED_AT_MOST)
     if not leaderboard(experiment):
         reasons = "; ".join(f"{key} {why}" for key, why in failed)
         raise DeadlinePassed(f"no learner finished within {deadline.budget_s:.0f} s ({reasons}); raise time_budget_s")
-    for number, block in enumerate(research):
-        if deadline.passed:
-            break
-        if block.slot == "model" or not usable(block.slot, block.component, experiment.shape):
-            continue
-        informed = place(best_single(experiment).evaluation.solution, block)
-        experiment.evaluator.evaluate(informed, deadline, origin="research-informed")
-        _tell(experiment, block.name, len(order) + number + 1, len(order) + len(research))
+    _try_research(experiment, deadline, research, len(order))
     return Baselines(tried, tuple(failed), tuple(skipped), simple_average(experiment))
+
+
+def _try_research(experiment: Experiment, deadline: Deadline, research: Sequence[Suggestion], n_learners: int) -> None:
+    """Put suggested blocks one by one into the best solution so far."""
+    tried = 0
+    for suggestion in research:
+        best = best_single(experiment).evaluation.solution
+        block = suggestion.block
+        if (
+            block.slot == "model"
+            or not suggestion.suits(best)
+            or not usable(block.slot, block.component, experiment.shape)
+        ):
+            continue
+        if deadline.passed or tried == _INFORMED_AT_MOST:
+            break
+        informed = place(best, block)
+        if experiment.evaluator.recall(informed) is None:
+            experiment.evaluator.evaluate(informed, deadline, origin="research-informed")
+            tried += 1
+            _tell(experiment, block.name, n_learners + tried, n_learners + _INFORMED_AT_MOST)
 
 
 def _order(experiment: Experiment, learners: Sequence[str] | None) -> tuple[list[str], list[tuple[str, str]]]:

@@ -17,7 +17,7 @@ from .experiment import Experiment
 from .leaderboard import leaderboard
 from .pipeline import model_params
 from .plugins import Component, Model
-from .solution import Block, Params, ParamValue, Solution
+from .solution import Block, Params, ParamValue, Solution, Suggestion
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -36,7 +36,7 @@ def plans_for(
     solution: Solution,
     target: Block,
     asked: Sequence[Block],
-    research: Sequence[Block],
+    research: Sequence[Suggestion],
     inner: int,
 ) -> Iterator[Plan]:
     """Yield plans for a block without repeating a solution: asked for, from research, untried components, then parameters.
@@ -62,13 +62,13 @@ def plans_for(
 
 
 def _components(
-    experiment: Experiment, solution: Solution, target: Block, asked: Sequence[Block], research: Sequence[Block]
+    experiment: Experiment, solution: Solution, target: Block, asked: Sequence[Block], research: Sequence[Suggestion]
 ) -> Iterator[Plan]:
     shape = experiment.shape
     for block in asked:
         yield Plan("asked", _text(block), _put(experiment, solution, block))
-    same_slot = [block for block in research if block.slot == target.slot]
-    for block in same_slot:
+    suggested = [item.block for item in research if item.block.slot == target.slot and item.suits(solution)]
+    for block in suggested:
         if block.slot == "model" or usable(block.slot, block.component, shape):
             yield Plan("research", _text(block), _put(experiment, solution, block))
     if target.component:

@@ -15,8 +15,7 @@ from .evaluation import Evaluation
 from .experiment import Experiment
 from .leaderboard import best_single
 from .plans import Plan, plans_for
-from .solution import SLOTS, Block, Slot, Solution
-
+from .solution import SLOTS, Block, Slot, Solution, Suggestion
 
 _GROWING: tuple[Slot, ...] = ("features", "encode", "target", "post", "select")
 """Slots that may be filled where the solution has nothing in them."""
@@ -65,7 +64,7 @@ def refine(
     asked: Sequence[Block] = (),
     outer: int = 4,
     inner: int = 4,
-    research: Sequence[Block] = (),
+    research: Sequence[Suggestion] = (),
 ) -> Refinement:
     """Improve the best solution block by block.
 
@@ -77,8 +76,8 @@ def refine(
         The coordinator's own plans, tried first.
     outer, inner : int
         Blocks to take, and plans per block.
-    research : sequence of Block
-        Blocks ranked by the research stage, tried before untried components.
+    research : sequence of Suggestion
+        Ranked by the research stage, tried before untried components.
     """
     current = _with_predictions(experiment, best_single(experiment).evaluation)
     before = current.mean

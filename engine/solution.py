@@ -121,6 +121,18 @@ class Solution:
         return cls.of(Block.from_json(item) for item in body)
 
 
+@dataclass(frozen=True)
+class Suggestion:
+    """A block that research suggests for this table; `learners` names those it helps, empty for any."""
+
+    block: Block
+    learners: tuple[str, ...] = ()
+
+    def suits(self, solution: Solution) -> bool:
+        """Whether the suggestion is meant for this solution's learner."""
+        return not self.learners or solution.model.component in self.learners
+
+
 def content_key(value: Any) -> str:
     """Hash a JSON-ready value to 16 hexadecimal digits; equal content gives equal keys in every process."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -55,11 +55,9 @@ _ROWS_SHOWN = 10
 def work(request: BaselinesRequest, experiment: Experiment) -> BaselinesReport:
     """Evaluate the initial solutions within the budget."""
     from ..engine.baselines import build_baselines
-    from .research import ranked_blocks
+    from .research import ranked_suggestions
 
-    result = build_baselines(
-        experiment, experiment.deadline, request.learners, ranked_blocks(experiment.run, at_most=4)
-    )
+    result = build_baselines(experiment, experiment.deadline, request.learners, ranked_suggestions(experiment.run))
     rows = leaderboard_rows(experiment, None if request.detail == "full" else _ROWS_SHOWN)
     metric = experiment.task.metric
     best = rows[0]

@@ -71,7 +71,7 @@ _PLANS_SHOWN = 16
 def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
     """Refine within the budget."""
     from ..engine.refinement import refine
-    from .research import ranked_blocks
+    from .research import ranked_suggestions
 
     asked = _asked(request)
     result = refine(
@@ -81,7 +81,7 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
         asked,
         outer=request.iterations,
         inner=max(4, len(asked)),
-        research=ranked_blocks(experiment.run),
+        research=ranked_suggestions(experiment.run),
     )
     plans = [
         PlanRow(

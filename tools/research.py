@@ -1,21 +1,21 @@
-"""What the research stage left in the journal, as blocks that the engine can execute. No ML import."""
+"""What the research stage left in the journal, as suggestions that the engine can execute. No ML import."""
 
 from __future__ import annotations
 
 from ..engine.errors import InvalidInput
 from ..engine.run import RunFolder
-from ..engine.solution import Block
+from ..engine.solution import Block, Suggestion
 
 
-def ranked_blocks(run: RunFolder, at_most: int | None = None) -> list[Block]:
+def ranked_suggestions(run: RunFolder) -> list[Suggestion]:
     """Blocks that `search_sota` ranked for this run, best first; empty before it ran."""
     entry = run.journal.last("research")
-    blocks: list[Block] = []
+    found: list[Suggestion] = []
     for body in entry.body["blocks"] if entry else []:
         try:
-            block = Block.from_json(body)
+            suggestion = Suggestion(Block.from_json(body), tuple(body.get("learners") or ()))
         except InvalidInput:
             continue
-        if block not in blocks:
-            blocks.append(block)
-    return blocks[:at_most]
+        if suggestion not in found:
+            found.append(suggestion)
+    return found
