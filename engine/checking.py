@@ -22,6 +22,8 @@ from .roles import Role
 
 log = logging.getLogger(__name__)
 
+NO_TIME = "no time left"
+
 SEEN_BY_LEARNERS = (Role.NUMERIC, Role.BOOLEAN, Role.DATETIME, Role.CATEGORICAL)
 """Roles whose values reach a learner without a component that asks for them."""
 
@@ -57,10 +59,17 @@ def run_checks(
     for code, check in known.items():
         if check.stage != stage or (codes is not None and code not in codes):
             continue
-        start = time.monotonic()
-        findings, reason = _run(experiment, code)
-        outcomes.append(CheckOutcome(code, check.title, findings, reason, time.monotonic() - start))
+        outcomes.append(experiment.prepared.get(code) or _outcome(experiment, code))
     return outcomes
+
+
+def prepare_data_checks(experiment: Experiment) -> None:
+    """Compute the checks that need only the data, so that `validate` finds them done; runs beside another stage."""
+    for code, check in registry.checks().items():
+        if check.stage == "data":
+            outcome = _outcome(experiment, code)
+            if outcome.not_applicable != NO_TIME:
+                experiment.prepared[code] = outcome
 
 
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
@@ -68,9 +77,15 @@ def by_severity(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))
 
 
+def _outcome(experiment: Experiment, code: str) -> CheckOutcome:
+    start = time.monotonic()
+    findings, reason = _run(experiment, code)
+    return CheckOutcome(code, registry.checks()[code].title, findings, reason, time.monotonic() - start)
+
+
 def _run(experiment: Experiment, code: str) -> tuple[tuple[Finding, ...], str | None]:
     if experiment.deadline.passed:
-        return (), "no time left"
+        return (), NO_TIME
     try:
         result = registry.checks()[code].run(experiment)
     except MleStarError as error:
@@ -120,12 +135,14 @@ def name_some(names: Sequence[str], at_most: int = 5) -> str:
 
 
 __all__ = [
+    "NO_TIME",
     "SEEN_BY_LEARNERS",
     "CheckOutcome",
     "as_numbers",
     "by_severity",
     "columns_seen",
     "name_some",
+    "prepare_data_checks",
     "row_hashes",
     "run_checks",
     "sample",

@@ -23,6 +23,7 @@ from .split import choose_split
 from .task import Task, TaskKind, resolve_metric
 
 if TYPE_CHECKING:
+    from .checking import CheckOutcome
     from .roles import Role
 
 
@@ -73,6 +74,8 @@ class Experiment:
     resources: Resources
     deadline: Deadline
     report_progress: Callable[[dict[str, Any]], None] = field(default=silent)
+    prepared: dict[str, CheckOutcome] = field(default_factory=dict)
+    """Outcomes of data checks that were computed beside an earlier stage, by code; `checking` fills and uses it."""
 
     @cached_property
     def evaluator(self) -> Evaluator:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .checking import CheckOutcome, by_severity, run_checks, sample
+from .checking import NO_TIME, CheckOutcome, by_severity, run_checks, sample
 from .compare import Interval, interval_of_mean, paired_comparison
 from .deadline import Deadline
 from .errors import MleStarError
@@ -29,7 +29,6 @@ from .serving import Reload, Speed, check_reload, measure_speed, peak_memory_mb
 log = logging.getLogger(__name__)
 
 Verdict = Literal["READY", "NOT READY"]
-NO_TIME = "no time left"
 
 _REPORT_S = 4.0
 _REPORT_SHARE = 0.25

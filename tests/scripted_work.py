@@ -26,7 +26,7 @@ def perform(
     threads: int,
     report_progress: Callable[[dict[str, Any]], None],
 ) -> Report:
-    course = arguments.get("course", "finish")
+    course = arguments.get("course") or os.environ.get("SCRIPTED_COURSE", "finish")
     run.journal.append("evaluation", {"number": sum(1 for _ in run.journal.read("evaluation"))})
     report_progress({"phase": name, "message": "begun", "done": 0, "total": 2})
     if course == "hang":

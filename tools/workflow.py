@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -213,8 +214,17 @@ def _run_workflow(
     clocks = _clocks(steps, deadline)
     phases: dict[str, dict[str, Any]] = {}
     experiment: Experiment | None = None
+    preparation: threading.Thread | None = None
     for step in steps:
         clock = next(clocks)
+        if step.name == "build_ensemble" and experiment is not None:
+            # What validation asks of the data alone depends on no model: it runs beside the ensemble.
+            from ..engine.checking import prepare_data_checks
+
+            preparation = threading.Thread(target=prepare_data_checks, args=(experiment,), daemon=True)
+            preparation.start()
+        if step.name == "validate" and preparation is not None:
+            preparation.join()
         if experiment is None:
             first = ProfileRequest(**profile_arguments)
             experiment = _open(first, run, resources, deadline, budget_s, report_progress)
