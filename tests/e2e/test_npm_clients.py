@@ -115,10 +115,10 @@ def test_the_inspector_calls_all_eight_tools(inspector: Inspector, table: Path, 
     for tool, given in (
         ("search_sota", {}),
         ("build_baselines", {"learners": ["linear", "lightgbm"], "time_budget_s": 4, "wait_s": 60}),
-        ("run_ablation", {"time_budget_s": 3, "wait_s": 60}),
-        ("refine", {"time_budget_s": 3, "iterations": 1, "wait_s": 60}),
-        ("build_ensemble", {"time_budget_s": 3, "wait_s": 60}),
-        ("validate", {"time_budget_s": 6, "wait_s": 60}),
+        ("run_ablation", {"time_budget_s": 8, "wait_s": 60}),
+        ("refine", {"time_budget_s": 6, "iterations": 1, "wait_s": 60}),
+        ("build_ensemble", {"time_budget_s": 5, "wait_s": 60}),
+        ("validate", {"time_budget_s": 8, "wait_s": 60}),
         ("context7_update", {"window": 1, "content": "seen by the Inspector"}),
         ("get_run", {}),
     ):
@@ -194,11 +194,11 @@ def test_claude_code_drives_the_eight_tools(claude: Claude, table: Path) -> None
     for tool, given, said in (
         ("profile_dataset", {"path": str(table), "target": "Churn", "time_budget_s": 15}, "run_churn_0001"),
         ("search_sota", {}, "finished"),
-        ("build_baselines", {"learners": ["linear"], "time_budget_s": 3, "wait_s": 60}, "leaderboard"),
-        ("run_ablation", {"time_budget_s": 3, "wait_s": 60}, "next_block"),
-        ("refine", {"time_budget_s": 3, "iterations": 1, "wait_s": 60}, "finished"),
-        ("build_ensemble", {"time_budget_s": 3, "wait_s": 60}, "finished"),
-        ("validate", {"time_budget_s": 6, "wait_s": 60}, "READY"),
+        ("build_baselines", {"learners": ["linear"], "time_budget_s": 5, "wait_s": 60}, "leaderboard"),
+        ("run_ablation", {"time_budget_s": 8, "wait_s": 60}, "next_block"),
+        ("refine", {"time_budget_s": 6, "iterations": 1, "wait_s": 60}, "finished"),
+        ("build_ensemble", {"time_budget_s": 5, "wait_s": 60}, "finished"),
+        ("validate", {"time_budget_s": 8, "wait_s": 60}, "READY"),
         ("context7_update", {"window": 1, "content": "seen by Claude Code"}, "seen by Claude Code"),
     ):
         result, is_error = claude.converse(tool, given)

@@ -63,7 +63,7 @@ async def test_an_agent_does_the_whole_workflow(home: Path, data: Path, era: Any
         for tool, given in (
             ("search_sota", {}),
             ("build_baselines", {"time_budget_s": 5, "learners": ["linear", "lightgbm"]}),
-            ("run_ablation", {"time_budget_s": 4}),
+            ("run_ablation", {"time_budget_s": 8}),
             ("refine", {"time_budget_s": 4, "iterations": 1}),
             ("build_ensemble", {"time_budget_s": 4}),
             ("validate", {"time_budget_s": 10}),
@@ -128,6 +128,47 @@ async def test_unusable_data_is_one_sentence_and_leaves_no_run(
     assert any(word in text for word in said.split("|")), text
     assert "Traceback" not in text
     assert not list(home.glob("runs/*"))
+
+
+def _wide(columns: int) -> bytes:
+    header = ",".join([*(f"c{number}" for number in range(columns)), "y"])
+    rows = [",".join([*(str((row * number) % 97) for number in range(columns)), str(row % 2)]) for row in range(60)]
+    return "\n".join([header, *rows]).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a,a,y\n" + b"1,2,0\n3,4,1\n" * 30,
+        b"a,b,y\n" + b"1,inf,0\n-inf,4,1\n2,3,0\n5,6,1\n" * 20,
+        b"a,b,y\n" + b"1,x,0\n2,7,1\noops,z,0\n3,8,1\n" * 20,
+        "a,b,y\n".encode("latin-1") + "1,Z\xfcrich,0\n2,B\xe2le,1\n".encode("latin-1") * 30,
+        _wide(5_000),
+    ],
+    ids=["duplicate names", "infinities", "mixed types", "not UTF-8", "5,000 columns"],
+)
+async def test_dirty_data_is_profiled_or_refused_in_words(
+    client: Client, home: Path, data: Path, content: bytes
+) -> None:
+    table = data / "dirty.csv"
+    table.write_bytes(content)
+    result = await client.call_tool("profile_dataset", {"path": str(table), "target": "y", "wait_s": 100})
+    if result.is_error:
+        text = result.content[0].text  # type: ignore[union-attr]
+        assert "unexpectedly" not in text
+        assert not list(home.glob("runs/*"))
+    else:
+        report = structured(result)
+        assert report["status"] == "finished"
+        assert len(json.dumps(report)) / CHARACTERS_PER_TOKEN <= MOST_TOKENS
+
+
+async def test_more_classes_than_rows_allow_is_refused(client: Client, data: Path) -> None:
+    table = data / "classes.csv"
+    table.write_text("a,y\n" + "".join(f"{row},k{row}\n" for row in range(60)))
+    result = await client.call_tool("profile_dataset", {"path": str(table), "target": "y", "task": "multiclass"})
+    assert result.is_error, result.structured_content
+    assert "unexpectedly" not in result.content[0].text  # type: ignore[union-attr]
 
 
 async def test_progress_only_grows_and_comes_at_most_twice_a_second(client: Client, data: Path) -> None:
