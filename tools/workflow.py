@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from ..engine.errors import NotFound
+from ..engine.errors import MleStarError, NotFound
 from ..engine.registry import discover
 from ..engine.run import RunFolder
 from ..engine.windows import add_entry
@@ -31,6 +31,9 @@ PHASES = (
 )  # fmt: skip
 
 DEFAULT_BUDGET_S = 120.0
+
+_OPTIONAL = ("search_sota", "run_ablation", "refine", "build_ensemble")
+"""Steps of a whole run that improve the result; without one of them there still is a validated model."""
 
 
 class WorkflowRequest(ProfileRequest):
@@ -195,56 +198,58 @@ def _write_windows(tool: Tool, report: Report, run: RunFolder) -> list[int]:
 def _run_workflow(
     request: WorkflowRequest, run: RunFolder, resources: Resources, report_progress: ReportProgress
 ) -> WorkflowReport:
-    """Run all phases on one clock."""
+    """Run all phases on one clock. A phase that only improves the result may fail: the run goes on with what it has."""
     from ..engine.deadline import Deadline
 
     budget_s = request.time_budget_s or DEFAULT_BUDGET_S
     deadline = Deadline(budget_s)
-    known = tools()
-    profile_arguments = {name: getattr(request, name) for name in ProfileRequest.model_fields}
-    requests: dict[str, dict[str, Any]] = {
-        "search_sota": {"iterations": max(1, request.search_iterations)},
-        "build_baselines": {"learners": request.learners},
-        "refine": {"iterations": max(1, request.refinement_iterations)},
-    }
-    skipped = {"search_sota"} if request.search_iterations == 0 else set()
-    if request.refinement_iterations == 0:
-        skipped |= {"run_ablation", "refine"}
-    steps = [known[name] for name in PHASES if name not in skipped]
-    clocks = _clocks(steps, deadline)
-    phases: dict[str, dict[str, Any]] = {}
-    experiment: Experiment | None = None
-    preparation: threading.Thread | None = None
-    for step in steps:
-        clock = next(clocks)
-        if step.name == "build_ensemble" and experiment is not None:
-            # What validation asks of the data alone depends on no model: it runs beside the ensemble.
-            from ..engine.checking import prepare_data_checks
-
-            preparation = threading.Thread(target=prepare_data_checks, args=(experiment,), daemon=True)
+    first, steps = tools()[PHASES[0]], _planned(request)
+    clocks = _clocks([first, *(step for step, _ in steps)], deadline)
+    opening = ProfileRequest(**{name: getattr(request, name) for name in ProfileRequest.model_fields})
+    experiment = _open(opening, run, resources, deadline, budget_s, report_progress)
+    reports = {first.name: _phase(first, opening, experiment, next(clocks))}
+    preparation = threading.Thread(target=_prepare_validation, args=(experiment,), daemon=True)
+    for step, arguments in steps:
+        if step.name == "build_ensemble":
             preparation.start()
-        if step.name == "validate" and preparation is not None:
+        if step.name == "validate":
             preparation.join()
-        if experiment is None:
-            first = ProfileRequest(**profile_arguments)
-            experiment = _open(first, run, resources, deadline, budget_s, report_progress)
-            report = _phase(step, first, experiment, clock)
-        else:
-            report = _phase(
-                step,
-                step.request.model_validate({"run_id": run.run_id, **requests.get(step.name, {})}),
-                experiment,
-                clock,
-            )
-        phases[step.name] = report.model_dump(mode="json")
+        step_request = step.request.model_validate({"run_id": run.run_id, **arguments})
+        try:
+            reports[step.name] = _phase(step, step_request, experiment, next(clocks))
+        except MleStarError as error:
+            if step.name not in _OPTIONAL:
+                raise
+            reports[step.name] = step.report(run_id=run.run_id, status="failed", summary=str(error))
+    last = reports[PHASES[-1]]
     return WorkflowReport(
         run_id=run.run_id,
-        summary=str(phases[steps[-1].name]["summary"]),
+        summary=last.summary,
         next="mle-star predict",
-        windows_changed=sorted({number for report in phases.values() for number in report["windows_changed"]}),
-        phases=phases,
-        seconds=round(deadline.budget_s - deadline.remaining(), 1),
+        windows_changed=sorted({number for report in reports.values() for number in report.windows_changed}),
+        phases={name: report.model_dump(mode="json") for name, report in reports.items()},
+        seconds=round(deadline.elapsed(), 1),
     )
+
+
+def _planned(request: WorkflowRequest) -> list[tuple[Tool, dict[str, Any]]]:
+    """The steps after the profile with their arguments; without iterations a step is left out."""
+    known = tools()
+    steps: list[tuple[Tool, dict[str, Any]]] = []
+    if request.search_iterations:
+        steps.append((known["search_sota"], {"iterations": request.search_iterations}))
+    steps.append((known["build_baselines"], {"learners": request.learners}))
+    if request.refinement_iterations:
+        steps.append((known["run_ablation"], {}))
+        steps.append((known["refine"], {"iterations": request.refinement_iterations}))
+    return [*steps, (known["build_ensemble"], {}), (known["validate"], {})]
+
+
+def _prepare_validation(experiment: Experiment) -> None:
+    """What validation asks of the data alone depends on no model, so it runs beside the ensemble."""
+    from ..engine.checking import prepare_data_checks
+
+    prepare_data_checks(experiment)
 
 
 __all__ = ["PHASES", "WORKFLOW", "WorkflowReport", "WorkflowRequest", "perform", "tools"]
