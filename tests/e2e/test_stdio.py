@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import statistics
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters
 from mle_star.engine.run import RunFolder
 from mle_star.server.job_state import read_state
 from served import arguments, call, group_members, parameters, small_table, structured, until
@@ -22,10 +24,11 @@ pytestmark = pytest.mark.anyio
 
 MOST_TOKENS = 2_000
 CHARACTERS_PER_TOKEN = 3.5
-START_S = 0.7
-"""What the product promises on an idle machine; a loaded one is given a multiple."""
-CALL_MS = 5.0
-LOADED = 4.0
+START_S, START_SHARE = 0.7, 1.7
+"""Promised on an idle machine; on a busy one at most this multiple of a server without tools. An ML library would double it."""
+BARE_SERVER = "from mcp.server import MCPServer; MCPServer('bare').run('stdio')"
+CALL_MS, BUSY = 5.0, 2.0
+"""Promised on an idle machine; a busy one is given a multiple."""
 
 
 @pytest.fixture
@@ -248,12 +251,18 @@ async def test_no_worker_outlives_its_server(home: Path, data: Path, ending: sig
 
 
 async def test_it_starts_fast(home: Path, data: Path) -> None:
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        async with Client(parameters(home, data), mode="legacy"):
-            seconds.append(time.perf_counter() - began)
-    assert min(seconds) <= START_S * LOADED, seconds
+    """Compared with a server that does nothing, started in turn with ours, so that a busy machine slows both."""
+    ours, bare = [], []
+    for _ in range(4):
+        bare.append(await _start_s(StdioServerParameters(command=sys.executable, args=["-c", BARE_SERVER])))
+        ours.append(await _start_s(parameters(home, data)))
+    assert min(ours) <= max(START_S, START_SHARE * min(bare)), (ours, bare)
+
+
+async def _start_s(server: StdioServerParameters) -> float:
+    began = time.perf_counter()
+    async with Client(server, mode="legacy"):
+        return time.perf_counter() - began
 
 
 async def test_a_trivial_call_is_fast(client: Client) -> None:
@@ -262,7 +271,7 @@ async def test_a_trivial_call_is_fast(client: Client) -> None:
         began = time.perf_counter()
         structured(await client.call_tool("list_runs", {}))
         milliseconds.append(1000 * (time.perf_counter() - began))
-    assert statistics.median(milliseconds) <= CALL_MS * LOADED
+    assert statistics.median(milliseconds) <= CALL_MS * BUSY
 
 
 async def _busy_run(client: Client, home: Path, data: Path) -> RunFolder:
