@@ -6,14 +6,20 @@ and their types; the rows inside speak for themselves.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from ..tools.contract import JobRequest, Report
 from .structured import ALWAYS_SENT
 
 Schema = dict[str, Any]
+
+_JSON_TYPES = {
+    str: "string", bool: "boolean", int: "integer", float: "number", list: "array", tuple: "array", dict: "object",
+}  # fmt: skip
 
 
 def input_schema(request: type[BaseModel]) -> Schema:
@@ -36,12 +42,14 @@ def output_schema(report: type[Report]) -> Schema:
 
     Of the fields that every report has only those are listed that are always there.
     """
-    schema = report.model_json_schema(mode="serialization")
-    definitions = schema.get("$defs", {})
-    own = [name for name in schema["properties"] if name in ALWAYS_SENT or name not in Report.model_fields]
+    fields = {
+        name: field
+        for name, field in report.model_fields.items()
+        if name in ALWAYS_SENT or name not in Report.model_fields
+    }
     return {
         "type": "object",
-        "properties": {name: _shallow(name, schema["properties"][name], definitions) for name in own},
+        "properties": {name: _shallow(name, field) for name, field in fields.items()},
         "required": list(ALWAYS_SENT),
     }
 
@@ -71,15 +79,27 @@ def _compact(node: Any, definitions: Schema) -> Any:
     return compact
 
 
-def _shallow(name: str, node: Schema, definitions: Schema) -> Schema:
-    """Type and, where the model gives one, description of a field; no more."""
-    shallow: Schema = {}
-    branches: list[Schema] = node.get("anyOf") or [node]
-    branch = next((branch for branch in branches if branch.get("type") != "null"), node)
-    if reference := branch.get("$ref"):
-        branch = definitions[str(reference).rpartition("/")[2]]
-    if kind := branch.get("type"):
-        shallow["type"] = kind
-    if name not in ALWAYS_SENT and (description := node.get("description")):
-        shallow["description"] = description
+def _shallow(name: str, field: FieldInfo) -> Schema:
+    """Type and, where the model gives one, description of a field; no more.
+
+    Read from the annotation: to generate whole schemas of all reports would cost a tenth of the server's start.
+    """
+    kind = _json_type(field.annotation)
+    shallow: Schema = {"type": kind} if kind else {}
+    if name not in ALWAYS_SENT and field.description:
+        shallow["description"] = field.description
     return shallow
+
+
+def _json_type(annotation: Any) -> str | None:
+    """JSON's name of a type; of `X or None` that of X; None where anything goes."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _json_type(get_args(annotation)[0])
+    if origin in {Union, UnionType}:
+        kinds = {_json_type(branch) for branch in get_args(annotation) if branch is not NoneType}
+        return kinds.pop() if len(kinds) == 1 else None
+    if origin is Literal:
+        return _json_type(type(get_args(annotation)[0]))
+    plain = origin or annotation
+    return "object" if isinstance(plain, type) and issubclass(plain, BaseModel) else _JSON_TYPES.get(plain)
