@@ -1,8 +1,11 @@
 """Ensembling (MLE-STAR §3.3, Algorithm 3): strategies on out-of-fold predictions, each scored honestly; the best one is kept only
-if it beats the best single solution by more than the noise.
+if it beats the best single solution.
 
 A strategy's score is cross-fitted: for each fold its weights are learnt on the other folds (on the earlier ones where time orders
 the folds) and scored on that fold. The paper returns the best ensemble without this comparison.
+
+Beating the best single solution needs no margin for noise, unlike a refinement: that solution is the best of many on these folds, so its
+own score is flattered, and an average of several is the safer choice at an equal score.
 """
 
 from __future__ import annotations
@@ -81,6 +84,16 @@ def member_pool(experiment: Experiment) -> list[Evaluation]:
     return pool
 
 
+def expected_refit_seconds(experiment: Experiment) -> float:
+    """What one fit of an ensemble will take on all rows, as far as the leaderboard tells: the best six, at most two per learner."""
+    best: list[Evaluation] = []
+    for ranked in leaderboard(experiment):
+        learner = ranked.evaluation.solution.model.component
+        if sum(other.solution.model.component == learner for other in best) < 2:
+            best.append(ranked.evaluation)
+    return sum(evaluation.refit_seconds for evaluation in best[:6])
+
+
 def build_ensemble(
     experiment: Experiment, deadline: Deadline, strategies: Sequence[str] | None = None, rounds: int = 5
 ) -> EnsembleResult:
@@ -99,7 +112,7 @@ def build_ensemble(
     single = pool[0]
     metric = experiment.task.metric
     tried: list[StrategyScore] = []
-    scored: list[tuple[Ensemble, list[Evaluation], tuple[float, ...], float]] = []
+    candidates: list[_Candidate] = []
     chosen = _strategies(experiment, strategies)[: rounds if strategies is None else None]
     for number, strategy in enumerate(chosen if len(pool) > 1 else []):
         if deadline.passed:
@@ -116,10 +129,10 @@ def build_ensemble(
         tried.append(
             StrategyScore(strategy.key, mean, comparison.mean_gain, comparison.p_value, len(members), clock.elapsed())
         )
-        if accept(comparison):
-            scored.append((strategy, members, scores, comparison.mean_gain))
+        if comparison.mean_gain > 0:
+            candidates.append(_candidate(experiment, strategy, members, scores, comparison.mean_gain))
         experiment.progress("ensemble", f"{strategy.key} scored", number + 1, len(chosen), mean)
-    result = _decide(experiment, single, scored, tried, len(pool))
+    result = _decide(experiment, single, candidates, tried, len(pool))
     experiment.record("ensemble", asdict(result))
     return result
 
@@ -164,25 +177,72 @@ def fit_ensemble(experiment: Experiment, key: str, members: Sequence[Evaluation]
     return strategy.fit(stack_of(members, rows), experiment.dataset.y[rows], experiment.task, experiment.seed)
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """A strategy that beat the best single solution, fitted on all out-of-fold predictions."""
+
+    strategy: Ensemble
+    scores: tuple[float, ...]
+    gain: float
+    weighted: bool
+    members: tuple[EnsembleMember, ...]
+    refit_s: float
+
+
+def _candidate(
+    experiment: Experiment, strategy: Ensemble, members: Sequence[Evaluation], scores: tuple[float, ...], gain: float
+) -> _Candidate:
+    weights = fit_ensemble(experiment, strategy.key, members).weights
+    used = [
+        (member, weight)
+        for member, weight in zip(members, weights or [None] * len(members), strict=True)
+        if weight is None or weight > 0.0
+    ]
+    kept = tuple(EnsembleMember(member.solution.to_json(), member.key, weight, member.mean) for member, weight in used)
+    return _Candidate(
+        strategy, scores, gain, weights is not None, kept, sum(member.refit_seconds for member, _ in used)
+    )
+
+
 def _decide(
     experiment: Experiment,
     single: Evaluation,
-    scored: list[tuple[Ensemble, list[Evaluation], tuple[float, ...], float]],
+    candidates: list[_Candidate],
     tried: list[StrategyScore],
     pool_size: int,
 ) -> EnsembleResult:
-    if not scored:
-        reason = "no strategy beat the best single solution by more than the noise of the folds"
+    """Choose among the strategies that beat the best single solution and can be fitted in the time there will be."""
+    time_s = experiment.seconds_per_final_fit()
+    affordable = [candidate for candidate in candidates if candidate.refit_s <= time_s]
+    if not affordable:
+        reason = "no strategy beat the best single solution on the folds"
+        if candidates:
+            reason = f"fitting any ensemble on all rows would take more than the {time_s:.0f} s there will be for it"
         if pool_size < 2:
             reason = "there is only one scored solution"
         member = EnsembleMember(single.solution.to_json(), single.key, 1.0, single.mean)
         return EnsembleResult("single", False, reason, single.mean, single.mean, single.scores, (member,), tuple(tried))
-    strategy, members, scores, gain = max(scored, key=lambda row: row[3])
-    weights = fit_ensemble(experiment, strategy.key, members).weights
-    kept = tuple(
-        EnsembleMember(member.solution.to_json(), member.key, weight, member.mean)
-        for member, weight in zip(members, weights or [None] * len(members), strict=True)
-        if weight is None or weight > 0.0
+    best = _simplest_of_the_best(experiment, affordable)
+    reason = f"{best.strategy.key} beats the best single solution by {best.gain:.4g} on the folds"
+    return EnsembleResult(
+        best.strategy.key,
+        True,
+        reason,
+        single.mean,
+        float(np.mean(best.scores)),
+        best.scores,
+        best.members,
+        tuple(tried),
     )
-    reason = f"{strategy.key} beats the best single solution by {gain:.4g} on the folds, beyond the noise"
-    return EnsembleResult(strategy.key, True, reason, single.mean, float(np.mean(scores)), scores, kept, tuple(tried))
+
+
+def _simplest_of_the_best(experiment: Experiment, candidates: Sequence[_Candidate]) -> _Candidate:
+    """A weighted mean of few members is kept over a stack unless the stack is better by more than the noise: it is quicker,
+    it never extrapolates, and one can read its weights."""
+    weighted = max((row for row in candidates if row.weighted), key=lambda row: row.gain, default=None)
+    stacked = max((row for row in candidates if not row.weighted), key=lambda row: row.gain, default=None)
+    if weighted is None or stacked is None:
+        return weighted or stacked or candidates[0]
+    ratio = experiment.evaluator.test_train_ratio
+    better = accept(paired_comparison(stacked.scores, weighted.scores, experiment.task.metric, ratio))
+    return stacked if better else weighted

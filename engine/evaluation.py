@@ -77,6 +77,11 @@ class Evaluation:
         return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
 
     @property
+    def refit_seconds(self) -> float:
+        """Expected seconds of one fit on all rows with all threads: a fold's, whose fewer rows and threads about cancel out."""
+        return float(np.mean(self.fold_seconds)) if self.fold_seconds else 0.0
+
+    @property
     def refit_rounds(self) -> int | None:
         """Rounds for a fit on all rows: the folds' mean, a little more for the larger data."""
         known = [count for count in self.rounds if count is not None]

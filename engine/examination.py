@@ -13,7 +13,7 @@ from .deadline import Deadline
 from .evaluation import Evaluation
 from .experiment import Experiment
 from .final import Chosen
-from .pipeline import FittedSolution, Setting, fit_solution
+from .pipeline import FittedSolution, TrainingRows, fit_solution
 from .plugins import NotApplicable
 from .roles import FEATURE_ROLES
 
@@ -62,33 +62,32 @@ def examine_fold(experiment: Experiment, choice: Chosen) -> Examination | NotApp
     member = heaviest(choice)
     for entry in experiment.run.journal.read("examination"):
         if entry.body["member_key"] == member.key:
-            rows = tuple(Importance(**row) for row in entry.body["importance"])
-            return Examination(**{**entry.body, "importance": rows})
+            importance = tuple(Importance(**row) for row in entry.body["importance"])
+            return Examination(**{**entry.body, "importance": importance})
     expected_s = float(np.mean(member.fold_seconds)) if member.fold_seconds else 0.0
     if expected_s >= experiment.deadline.remaining():
         return NotApplicable("no time left")
     fold = experiment.evaluator.folds[-1 if experiment.split.kind == "time" else 0]
     dataset, metric = experiment.dataset, experiment.task.metric
-    setting = Setting(experiment.task, experiment.shape, experiment.split, experiment.seed)
-    fitted = fit_solution(
-        setting,
-        member.solution,
+    rows = TrainingRows(
+        experiment.evaluator.setting,
         dataset.table,
         dataset.y,
         fold.train,
         experiment.resources.threads,
         experiment.deadline,
     )
+    fitted = fit_solution(rows, member.solution)
     train, valid = (
-        metric.score(dataset.y[rows], fitted.predict_table(dataset.table.take(rows)))
-        for rows in (sample(part, _SCORED_ROWS, experiment.seed) for part in (fold.train, fold.valid))
+        metric.score(dataset.y[scored], fitted.predict_table(dataset.table.take(scored)))
+        for scored in (sample(part, _SCORED_ROWS, experiment.seed) for part in (fold.train, fold.valid))
     )
     if valid == 0.0 or not np.isfinite([train, valid]).all():
         return NotApplicable("the validation score is 0 or undefined, so a share of it means nothing")
     clock = experiment.deadline.at_most(min(_PERMUTING_S, 0.2 * experiment.deadline.remaining()))
-    importance = _importance(experiment, fitted, sample(fold.valid, _PERMUTED_ROWS, experiment.seed), clock)
+    importance = tuple(_importance(experiment, fitted, sample(fold.valid, _PERMUTED_ROWS, experiment.seed), clock))
     gap = metric.gain(train, valid) / abs(valid)
-    examination = Examination(member.key, member.solution.describe(), train, valid, gap, tuple(importance))
+    examination = Examination(member.key, member.solution.describe(), train, valid, gap, importance)
     experiment.record("examination", asdict(examination))
     return examination
 

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from .roles import Role
 
 
+VALIDATION_S = 9.0
+VALIDATION_SHARE = 0.15
+"""What `validate` needs beside its fits (checks, examination, reload, plots, report) in seconds on two cores; at most this share
+of a short budget, where it does less."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """What the machine gives one job: threads in all, and where evaluations are cached across runs."""
@@ -73,7 +79,10 @@ class Experiment:
     seed: int
     resources: Resources
     deadline: Deadline
+    budget_s: float
     report_progress: Callable[[dict[str, Any]], None] = field(default=silent)
+    whole: Deadline | None = None
+    """The clock of a whole run, where one job does all steps; None for a step on its own."""
     prepared: dict[str, CheckOutcome] = field(default_factory=dict)
     """Outcomes of data checks that were computed beside an earlier stage, by code; `checking` fills and uses it."""
 
@@ -81,6 +90,21 @@ class Experiment:
     def evaluator(self) -> Evaluator:
         """Scores solutions on the run's own folds."""
         return Evaluator(self, self.plan)
+
+    @property
+    def validation_s(self) -> float:
+        """Seconds `validate` needs beside its fits."""
+        return min(VALIDATION_S, VALIDATION_SHARE * self.budget_s)
+
+    @property
+    def final_fits(self) -> int:
+        """How often `validate` will fit what is chosen: once more where a holdout is still sealed."""
+        return 2 if len(self.split.holdout) > 0 and self.run.journal.last("holdout_read") is None else 1
+
+    def seconds_per_final_fit(self) -> float:
+        """Seconds `validate` will have for one fit of what is chosen."""
+        left_s = self.whole.remaining() if self.whole is not None else self.budget_s
+        return max(0.0, left_s - self.validation_s) / self.final_fits
 
     def record(self, kind: str, body: dict[str, Any]) -> None:
         """Append to the run's journal."""
@@ -107,7 +131,7 @@ def choose_plan(n_development: int, split_kind: str, budget_s: float) -> FoldPla
     where even one pass over all rows would eat the time (the paper searches on 30,000 rows; ours is a rate)."""
     max_rows = int(np.clip(1500 * budget_s, 20_000, 1_000_000))
     rows = min(n_development, max_rows)
-    n_folds = 4 if split_kind == "time" or rows > 20_000 else 5
+    n_folds = 4 if split_kind == "time" or rows > 5_000 else 5
     return FoldPlan(n_folds, 1, max_rows if max_rows < n_development else None)
 
 
@@ -149,8 +173,9 @@ def begin_experiment(
     save_snapshot(dataset, kind, run.data_path)
     split.save(_split_path(run))
     experiment = Experiment(
-        run, dataset, task, split, shape, described, plan, question.seed, resources, deadline, report_progress
+        run, dataset, task, split, shape, described, plan, question.seed, resources, deadline, budget_s, report_progress
     )
+    experiment.record("budget", {"time_budget_s": budget_s})
     experiment.record(
         "profile",
         {
@@ -197,6 +222,7 @@ def reopen_experiment(
         body["seed"],
         resources,
         deadline,
+        float(budget.body["time_budget_s"]) if (budget := run.journal.last("budget")) else deadline.budget_s,
         report_progress,
     )
 

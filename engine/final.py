@@ -27,7 +27,7 @@ from .errors import InvalidInput, NotFound, Refused
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
 from .leaderboard import best_single
-from .pipeline import FittedSolution, Setting, fit_solution
+from .pipeline import FittedSolution, TrainingRows, fit_solution, predict_together
 from .plugins import FittedEnsemble
 from .schema import Schema
 from .solution import Solution
@@ -98,7 +98,7 @@ class FinalModel:
 
     def predict_table(self, table: Any) -> np.ndarray:
         """Typed feature rows (a `Table`) → (n_rows, n_outputs)."""
-        stack = np.stack([member.predict_table(table) for member in self.members])
+        stack = predict_together(self.members, table)
         if self.weights is not None:
             return np.asarray(np.average(stack, axis=0, weights=self.weights))
         if self.ensemble is None:
@@ -120,32 +120,18 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
 
     Members that do not fit into the time are left out, heaviest first in weight kept; at least one is always fitted.
     """
-    setting = Setting(experiment.task, experiment.shape, experiment.split, experiment.seed)
-    table, y = experiment.dataset.table, experiment.dataset.y
+    dataset, setting = experiment.dataset, experiment.evaluator.setting
+    rows = TrainingRows(setting, dataset.table, dataset.y, positions, experiment.resources.threads, deadline)
     fitted: list[tuple[int, FittedSolution]] = []
-    order = range(len(choice.members))
+    order: Sequence[int] = range(len(choice.members))
     if choice.weights is not None:
         weights = choice.weights
-        order = sorted(order, key=lambda number: -weights[number])  # type: ignore[assignment]
+        order = sorted(order, key=lambda number: -weights[number])
     for done, number in enumerate(order):
         member = choice.members[number]
-        if fitted and choice.weights is not None and _refit_seconds(member) > deadline.remaining():
+        if fitted and choice.weights is not None and member.refit_seconds > deadline.remaining():
             continue
-        fitted.append(
-            (
-                number,
-                fit_solution(
-                    setting,
-                    member.solution,
-                    table,
-                    y,
-                    positions,
-                    experiment.resources.threads,
-                    deadline,
-                    member.refit_rounds,
-                ),
-            )
-        )
+        fitted.append((number, fit_solution(rows, member.solution, member.refit_rounds)))
         experiment.progress("final model", f"{member.solution.model.component} fitted", done + 1, len(choice.members))
     fitted.sort(key=lambda pair: pair[0])
     kept_weights = None
@@ -159,14 +145,9 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
     )  # fmt: skip
 
 
-def _refit_seconds(member: Evaluation) -> float:
-    """Expected seconds of one fit: a fold's, since that ran on part of the threads and part of the rows."""
-    return float(np.mean(member.fold_seconds)) if member.fold_seconds else 0.0
-
-
 def refit_seconds(choice: Chosen) -> float:
     """Expected seconds to fit all members once."""
-    return sum(_refit_seconds(member) for member in choice.members)
+    return sum(member.refit_seconds for member in choice.members)
 
 
 def save(model: FinalModel, folder: Path, about: dict[str, Any] | None = None) -> None:

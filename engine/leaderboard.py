@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import registry
+from .compare import accept, paired_comparison
 from .errors import NotFound
 from .evaluation import Evaluation
 from .experiment import Experiment
+
+_AS_GOOD = 0.25
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,21 @@ def best_single(experiment: Experiment) -> Ranked:
     if not board:
         raise NotFound("no solution has a score yet; call build_baselines first")
     return board[0]
+
+
+def starting_point(experiment: Experiment) -> Ranked:
+    """Return the quickest of the solutions that are about as good as the best (a quarter of a standard error of the paired folds):
+    a search from there tries more in the same time. Raises `NotFound` before anything was scored."""
+    best = best_single(experiment)
+    ratio = experiment.evaluator.test_train_ratio
+    metric = experiment.task.metric
+    equal = [
+        ranked
+        for ranked in leaderboard(experiment)
+        if ranked.family != "dummy"
+        and not accept(paired_comparison(best.evaluation.scores, ranked.evaluation.scores, metric, ratio), _AS_GOOD)
+    ]
+    return min(equal, key=lambda ranked: ranked.evaluation.seconds, default=best)
 
 
 def dummy_score(experiment: Experiment) -> float | None:

@@ -206,24 +206,58 @@ def _compact(y: np.ndarray, present: np.ndarray, regression: bool) -> np.ndarray
     return y if regression else np.searchsorted(present, y).astype(np.int64)
 
 
-def fit_solution(
-    setting: Setting,
-    solution: Solution,
-    table: Table,
-    y: np.ndarray,
-    positions: np.ndarray,
-    threads: int,
-    deadline: Deadline,
-    rounds: int | None = None,
-) -> FittedSolution:
-    """Fit a whole solution on the rows at `positions` of a table; the final fit of a run. Arguments as `fit_transformed`."""
+class TrainingRows:
+    """The rows a final model is fitted on, after table blocks: members that begin with the same blocks share their transforms.
+
+    Parameters
+    ----------
+    table : Table (n_rows of the dataset, …)
+    y : ndarray (n_rows of the dataset,)
+    positions : ndarray of int
+        The rows to fit on.
+    """
+
+    def __init__(
+        self, setting: Setting, table: Table, y: np.ndarray, positions: np.ndarray, threads: int, deadline: Deadline
+    ) -> None:
+        self.setting = setting
+        self.y = y[positions]
+        self.positions = positions
+        self.threads = threads
+        self.deadline = deadline
+        self._context = fit_context(setting, positions, threads, deadline)
+        self._after: dict[tuple[Block, ...], tuple[Table, list[Transform]]] = {(): (table.take(positions), [])}
+
+    def after(self, blocks: tuple[Block, ...]) -> tuple[Table, list[Transform]]:
+        """Return the rows after these table blocks, and the fitted transforms."""
+        if blocks not in self._after:
+            rows, transforms = self.after(blocks[:-1])
+            rows, transform = fit_table_block(blocks[-1], rows, self.y, self._context)
+            self._after[blocks] = (rows, [*transforms, transform])
+        return self._after[blocks]
+
+
+def fit_solution(rows: TrainingRows, solution: Solution, rounds: int | None = None) -> FittedSolution:
+    """Fit a whole solution; the final fit of a run. `rounds` as in `fit_transformed`."""
     start = time.monotonic()
-    context = fit_context(setting, positions, threads, deadline)
-    rows, rows_y = table.take(positions), y[positions]
-    transforms: list[Transform] = []
-    for block in solution.prefix:
-        rows, transform = fit_table_block(block, rows, rows_y, context)
-        transforms.append(transform)
-    fitted = fit_transformed(setting, solution, rows, transforms, rows_y, positions, threads, deadline, rounds)
+    table, transforms = rows.after(solution.prefix)
+    fitted = fit_transformed(
+        rows.setting, solution, table, transforms, rows.y, rows.positions, rows.threads, rows.deadline, rounds
+    )
     fitted.seconds = time.monotonic() - start
     return fitted
+
+
+def predict_together(members: Sequence[FittedSolution], table: Table) -> np.ndarray:
+    """Predictions (n_members, n_rows, n_outputs); transforms that members share are applied once."""
+    done: dict[tuple[int, ...], Table] = {(): table}
+    stack = []
+    for member in members:
+        path: tuple[int, ...] = ()
+        for transform in member.transforms:
+            longer = (*path, id(transform))
+            if longer not in done:
+                done[longer] = transform.apply(done[path])
+            path = longer
+        stack.append(member.predict_transformed(done[path]))
+    return np.stack(stack)

@@ -5,7 +5,7 @@ the ORIGINAL block, and the best plan is kept only if it is better by more than 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from .ablation import Impact, block_order
 from .compare import Comparison, accept, paired_comparison
@@ -13,9 +13,11 @@ from .deadline import Deadline
 from .errors import InvalidInput
 from .evaluation import Evaluation
 from .experiment import Experiment
-from .leaderboard import best_single
+from .leaderboard import dummy_score, leaderboard, starting_point
 from .plans import Plan, plans_for
 from .solution import SLOTS, Block, Slot, Solution, Suggestion
+
+_WORTH_A_CHANGE = 0.0005
 
 _GROWING: tuple[Slot, ...] = ("features", "encode", "target", "post", "select")
 """Slots that may be filled where the solution has nothing in them."""
@@ -39,6 +41,7 @@ class Step:
     """One pass of the outer loop."""
 
     block: str
+    learner: str
     before: float
     after: float
     accepted: bool
@@ -66,51 +69,79 @@ def refine(
     inner: int = 4,
     research: Sequence[Suggestion] = (),
 ) -> Refinement:
-    """Improve the best solution block by block.
+    """Improve the best solution, or a quicker one that is about as good, block by block; with time left, then the best solution of
+    another learner, because an ensemble lives on solutions found independently (the paper's L = 2).
 
     Parameters
     ----------
     block : str, optional
-        Only this block or slot (`encode`, `model.lightgbm`); by default the ablation's order.
+        Only this block or slot (`encode`, `model.lightgbm`) of the first solution; by default the ablation's order.
     asked : sequence of Block
         The coordinator's own plans, tried first.
     outer, inner : int
-        Blocks to take, and plans per block.
+        Blocks to take per solution, and plans per block.
     research : sequence of Suggestion
         Ranked by the research stage, tried before untried components.
     """
-    current = _with_predictions(experiment, best_single(experiment).evaluation)
-    before = current.mean
-    steps: list[Step] = []
-    refined = refined_blocks(experiment)
-    exhausted: set[str] = set()
-    ended = f"{outer} blocks taken"
-    while len(steps) < outer:
-        if deadline.passed:
-            ended = "time budget used"
-            break
-        target = _target(experiment, current.solution, block, refined)
-        if target.name in exhausted:
-            ended = "nothing left to try"
-            break
-        plans = plans_for(experiment, current.solution, target, asked if not steps else (), research, inner)
-        step, current = _step(experiment, deadline, current, target, plans, (len(steps), outer, inner))
-        refined.append(target.name)
-        if step.plans:
-            steps.append(step)
+    path = _Path(experiment, deadline, outer, inner, research)
+    start = starting_point(experiment).evaluation
+    end, ended = path.walk(start, block, asked)
+    steps = list(path.steps)
+    other = _other_learner(experiment, {start.solution.model.component, end.solution.model.component})
+    if block is None and other is not None and not deadline.passed:
+        path.steps.clear()
+        _, ended = path.walk(other, None, ())
+        steps += path.steps
+    return Refinement(tuple(steps), end.solution, start.mean, end.mean, ended)
+
+
+def _other_learner(experiment: Experiment, taken: set[str]) -> Evaluation | None:
+    """The best solution whose learner is none of these."""
+    for ranked in leaderboard(experiment):
+        if ranked.family != "dummy" and ranked.evaluation.solution.model.component not in taken:
+            return ranked.evaluation
+    return None
+
+
+@dataclass
+class _Path:
+    """The outer loop over one solution after another; remembers which blocks were refined in this run."""
+
+    experiment: Experiment
+    deadline: Deadline
+    outer: int
+    inner: int
+    research: Sequence[Suggestion]
+    steps: list[Step] = field(default_factory=list)
+
+    def walk(self, current: Evaluation, block: str | None, asked: Sequence[Block]) -> tuple[Evaluation, str]:
+        """Take up to `outer` blocks; returns where it ended and why."""
+        experiment = self.experiment
+        refined = refined_blocks(experiment)
+        exhausted: set[str] = set()
+        while len(self.steps) < self.outer:
+            if self.deadline.passed:
+                return current, "time budget used"
+            target = _target(experiment, current.solution, block, refined)
+            if target.name in exhausted:
+                return current, "nothing left to try"
+            mine = asked if not self.steps else ()
+            plans = plans_for(experiment, current.solution, target, mine, self.research, self.inner)
+            step, current = _step(
+                experiment, self.deadline, current, target, plans, (len(self.steps), self.outer, self.inner)
+            )
+            refined.append(target.name)
+            if not step.plans:
+                exhausted.add(target.name)
+                continue
+            self.steps.append(step)
             experiment.record("refinement", {**asdict(step), "solution": current.solution.to_json()})
-        else:
-            exhausted.add(target.name)
-    return Refinement(tuple(steps), current.solution, before, current.mean, ended)
+        return current, f"{self.outer} blocks taken"
 
 
 def refined_blocks(experiment: Experiment) -> list[str]:
     """Names of the blocks that were refined in this run, in order."""
     return [entry.body["block"] for entry in experiment.run.journal.read("refinement")]
-
-
-def _with_predictions(experiment: Experiment, evaluation: Evaluation) -> Evaluation:
-    return experiment.evaluator.recall(evaluation.solution) or evaluation
 
 
 def _target(experiment: Experiment, solution: Solution, name: str | None, refined: Sequence[str]) -> Block:
@@ -158,7 +189,7 @@ def _step(
     if scored:
         plan, best = max(scored, key=lambda pair: metric.gain(pair[1].mean, current.mean))
         comparison = paired_comparison(best.scores, current.scores, metric, experiment.evaluator.test_train_ratio)
-        if accept(comparison):
+        if accept(comparison) and comparison.mean_gain > _minimum_gain(experiment, current):
             winner = best
         reason = _reason(plan, comparison, winner is not None)
     rows = tuple(
@@ -172,7 +203,16 @@ def _step(
         for plan, evaluation in tried
     )  # fmt: skip
     after = winner or current
-    return Step(target.name, current.mean, after.mean, winner is not None, reason, rows), after
+    return Step(
+        target.name, current.solution.model.component, current.mean, after.mean, winner is not None, reason, rows
+    ), after
+
+
+def _minimum_gain(experiment: Experiment, current: Evaluation) -> float:
+    """The least gain worth a change: 0.05 % of what the solution gains over the dummy. Changes that hardly change a prediction have
+    paired differences without spread, so a test of noise alone would keep them."""
+    floor = dummy_score(experiment)
+    return _WORTH_A_CHANGE * abs(current.mean - floor) if floor is not None else 0.0
 
 
 def _reason(plan: Plan, comparison: Comparison, accepted: bool) -> str:

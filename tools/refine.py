@@ -35,7 +35,9 @@ class RefineRequest(JobRequest):
         tuple[PlanRequest, ...],
         Field(max_length=16, description="Your own plans for this block, tried first; needs `block`."),
     ] = ()
-    iterations: Annotated[int, Field(ge=1, le=32, description="Blocks to take (outer loop), 4 plans each.")] = 4
+    iterations: Annotated[
+        int, Field(ge=1, le=32, description="Blocks to take per solution (outer loop), 4 plans each.")
+    ] = 4
 
 
 class PlanRow(BaseModel):
@@ -97,10 +99,10 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
         for plan in step.plans
     ]
     metric = experiment.task.metric
-    kept = [f"{step.block}: {step.reason}" for step in result.steps if step.accepted]
+    kept = [f"{step.block} of {step.learner}: {step.reason}" for step in result.steps if step.accepted]
     return RefineReport(
         summary=(
-            f"{metric.title} {result.before:.5g} → {result.after:.5g}: {len(kept)} of {len(result.steps)} blocks changed, "
+            f"{result.solution.model.component}: {metric.title} {result.before:.5g} → {result.after:.5g}. {len(kept)} of {len(result.steps)} steps kept a change, "
             f"{len(plans)} plans tried; {result.ended}."
         ),
         next="build_ensemble()" if len(result.steps) else "build_ensemble(); nothing was left to refine",
@@ -108,7 +110,7 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
         before=round(result.before, 6),
         after=round(result.after, 6),
         kept=kept,
-        not_kept=[f"{step.block}: {step.reason}" for step in result.steps if not step.accepted],
+        not_kept=[f"{step.block} of {step.learner}: {step.reason}" for step in result.steps if not step.accepted],
         plans=plans if request.detail == "full" else plans[-_PLANS_SHOWN:],
     )
 

@@ -124,9 +124,7 @@ def _open(
         Path(request.path), request.target, request.task, request.metric, request.time_column, request.group_column,
         request.id_columns, holdout, request.name, request.seed,
     )  # fmt: skip
-    experiment = begin_experiment(run, question, resources, deadline, budget_s, report_progress)
-    experiment.record("budget", {"time_budget_s": budget_s})
-    return experiment
+    return begin_experiment(run, question, resources, deadline, budget_s, report_progress)
 
 
 def _missing(tool: Tool, run: RunFolder) -> Iterator[Tool]:
@@ -204,19 +202,20 @@ def _run_workflow(
     budget_s = request.time_budget_s or DEFAULT_BUDGET_S
     deadline = Deadline(budget_s)
     first, steps = tools()[PHASES[0]], _planned(request)
-    clocks = _clocks([first, *(step for step, _ in steps)], deadline)
     opening = ProfileRequest(**{name: getattr(request, name) for name in ProfileRequest.model_fields})
     experiment = _open(opening, run, resources, deadline, budget_s, report_progress)
-    reports = {first.name: _phase(first, opening, experiment, next(clocks))}
+    experiment.whole = deadline
+    reports = {first.name: _phase(first, opening, experiment, deadline)}
     preparation = threading.Thread(target=_prepare_validation, args=(experiment,), daemon=True)
-    for step, arguments in steps:
+    for number, (step, arguments) in enumerate(steps):
         if step.name == "build_ensemble":
             preparation.start()
         if step.name == "validate":
             preparation.join()
         step_request = step.request.model_validate({"run_id": run.run_id, **arguments})
         try:
-            reports[step.name] = _phase(step, step_request, experiment, next(clocks))
+            clock = _clock_before_validation([later for later, _ in steps[number:-1]], experiment, deadline)
+            reports[step.name] = _phase(step, step_request, experiment, clock)
         except MleStarError as error:
             if step.name not in _OPTIONAL:
                 raise
@@ -230,6 +229,20 @@ def _run_workflow(
         phases={name: report.model_dump(mode="json") for name, report in reports.items()},
         seconds=round(deadline.elapsed(), 1),
     )
+
+
+def _clock_before_validation(steps: list[Tool], experiment: Experiment, deadline: Deadline) -> Deadline:
+    """Give the next step its share of the time that validation does not need; validation itself gets all that is left.
+
+    Validation fits the chosen solutions, on development rows and then on all; what that takes is known better with every step.
+    """
+    from ..engine.ensembling import expected_refit_seconds
+
+    if not steps:
+        return deadline
+    fits_s = experiment.final_fits * expected_refit_seconds(experiment)
+    free_s = max(0.0, deadline.remaining() - experiment.validation_s - min(fits_s, 0.4 * deadline.budget_s))
+    return deadline.at_most(free_s * steps[0].share / sum(step.share for step in steps))
 
 
 def _planned(request: WorkflowRequest) -> list[tuple[Tool, dict[str, Any]]]:
