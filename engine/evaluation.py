@@ -12,6 +12,8 @@ import numpy as np
 from .errors import Failure
 from .solution import Solution
 
+_REFIT_SHARE = 0.75
+
 
 @dataclass(frozen=True)
 class FoldPlan:
@@ -78,8 +80,8 @@ class Evaluation:
 
     @property
     def refit_seconds(self) -> float:
-        """Expected seconds of one fit on all rows with all threads: a fold's, whose fewer rows and threads about cancel out."""
-        return float(np.mean(self.fold_seconds)) if self.fold_seconds else 0.0
+        """Expected seconds of one fit on all rows with all threads; a fold had fewer rows, but one thread of a busy machine."""
+        return _REFIT_SHARE * float(np.mean(self.fold_seconds)) if self.fold_seconds else 0.0
 
     @property
     def refit_rounds(self) -> int | None:

@@ -70,7 +70,7 @@ def refine(
     research: Sequence[Suggestion] = (),
 ) -> Refinement:
     """Improve the best solution, or a quicker one that is about as good, block by block; with time left, then the best solution of
-    another learner, because an ensemble lives on solutions found independently (the paper's L = 2).
+    the next learner, and so on: an ensemble lives on solutions found independently (the paper takes two).
 
     Parameters
     ----------
@@ -87,11 +87,12 @@ def refine(
     start = starting_point(experiment).evaluation
     end, ended = path.walk(start, block, asked)
     steps = list(path.steps)
-    other = _other_learner(experiment, {start.solution.model.component, end.solution.model.component})
-    if block is None and other is not None and not deadline.passed:
+    taken = {start.solution.model.component, end.solution.model.component}
+    while block is None and not deadline.passed and (other := _other_learner(experiment, taken)) is not None:
         path.steps.clear()
         _, ended = path.walk(other, None, ())
         steps += path.steps
+        taken.add(other.solution.model.component)
     return Refinement(tuple(steps), end.solution, start.mean, end.mean, ended)
 
 

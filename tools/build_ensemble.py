@@ -49,7 +49,9 @@ class EnsembleReport(Report):
     kept: bool = False
     strategy: str = ""
     score: float | None = None
-    best_single: float | None = None
+    best_single: float | None = Field(
+        default=None, description="Cross-fitted score of picking the best single solution: what a strategy has to beat."
+    )
     strategies: list[StrategyRow] = Field(default_factory=list)
     members: list[MemberRow] = Field(default_factory=list)
 
@@ -68,8 +70,8 @@ def work(request: EnsembleRequest, experiment: Experiment) -> EnsembleReport:
     metric = experiment.task.metric
     return EnsembleReport(
         summary=(
-            f"Kept {result.strategy} of {len(result.members)}: {metric.title} {result.mean:.5g} against {result.best_single:.5g} "
-            f"for the best single solution. {result.reason}."
+            f"Kept {result.strategy} of {len(result.members)}: {metric.title} {result.mean:.5g} cross-fitted, against "
+            f"{result.best_single_cross_fitted:.5g} for picking the best single solution."
             if result.kept
             else f"Kept the best single solution, {metric.title} {result.best_single:.5g}: {result.reason}."
         ),
@@ -78,7 +80,7 @@ def work(request: EnsembleRequest, experiment: Experiment) -> EnsembleReport:
         kept=result.kept,
         strategy=result.strategy,
         score=round(result.mean, 6),
-        best_single=round(result.best_single, 6),
+        best_single=round(result.best_single_cross_fitted, 6),
         strategies=[
             StrategyRow(
                 strategy=row.strategy,

@@ -102,8 +102,8 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
     kept = [f"{step.block} of {step.learner}: {step.reason}" for step in result.steps if step.accepted]
     return RefineReport(
         summary=(
-            f"{result.solution.model.component}: {metric.title} {result.before:.5g} → {result.after:.5g}. {len(kept)} of {len(result.steps)} steps kept a change, "
-            f"{len(plans)} plans tried; {result.ended}."
+            f"{result.solution.model.component}: {metric.title} {result.before:.5g} → {result.after:.5g}. {len(kept)} of "
+            f"{len(result.steps)} steps kept a change, {len(plans)} plans tried; {result.ended}."
         ),
         next="build_ensemble()" if len(result.steps) else "build_ensemble(); nothing was left to refine",
         metric=metric.key,
