@@ -9,7 +9,7 @@ import pytest
 from mle_star.engine.errors import NotFound
 from mle_star.engine.run import RunFolder, create_run
 from mle_star.engine.windows import read_window, render
-from mle_star.tools.research import ranked_blocks
+from mle_star.tools.research import ranked_suggestions
 from mle_star.tools.search_sota import TOOL, SearchRequest, answer
 from mle_star.tools.workspace import Workspace
 from pydantic import ValidationError
@@ -84,7 +84,7 @@ def test_more_iterations_widen_and_keep_the_first_round(workspace: Workspace) ->
 
 def test_refinement_reads_the_ranked_blocks_and_learners_come_last(workspace: Workspace, run: RunFolder) -> None:
     answer(SearchRequest(iterations=5), workspace)
-    blocks = ranked_blocks(run)
+    blocks = [suggestion.block for suggestion in ranked_suggestions(run)]
     slots = [block.slot == "model" for block in blocks]
     assert blocks
     assert slots == sorted(slots)
