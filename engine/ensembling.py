@@ -22,7 +22,7 @@ from .deadline import Deadline
 from .errors import NotFound
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
-from .leaderboard import leaderboard
+from .leaderboard import best_single, leaderboard
 from .plugins import Ensemble, FittedEnsemble
 
 _POOL = 24
@@ -57,8 +57,8 @@ class EnsembleMember:
 class EnsembleResult:
     """What was tried and what is used from now on: a strategy, or the best single solution.
 
-    `best_single` is that solution's own score, flattered by having been picked as the best of many on these folds;
-    `best_single_cross_fitted` is what picking the best on the other folds gives, and what a strategy has to beat.
+    `best_single` is the score of the best accepted solution, flattered by having been picked as the best of many on these folds;
+    `best_single_cross_fitted` is what picking the best of the pool on the other folds gives, and what a strategy has to beat.
     """
 
     strategy: str
@@ -234,7 +234,7 @@ def _decide(
     tried: list[StrategyScore],
 ) -> EnsembleResult:
     """Choose among the strategies that beat the best single solution and can be fitted in the time there will be."""
-    single = pool[0]
+    single = best_single(experiment).evaluation
     time_s = experiment.seconds_per_final_fit()
     affordable = [candidate for candidate in candidates if candidate.refit_s <= time_s]
     if not affordable:

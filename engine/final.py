@@ -64,7 +64,11 @@ def chosen(experiment: Experiment) -> Chosen:
     """Return the ensemble if one was kept and no better single solution was found since it was built, else the best single."""
     single = best_single(experiment).evaluation
     entry = experiment.run.journal.last("ensemble")
-    if entry is not None and entry.body["kept"] and not experiment.task.metric.better(single.mean, entry.body["best_single"]):
+    if (
+        entry is not None
+        and entry.body["kept"]
+        and not experiment.task.metric.better(single.mean, entry.body["best_single"])
+    ):
         members = [_recall(experiment, Solution.from_json(row["solution"])) for row in entry.body["members"]]
         weights = [row["weight"] for row in entry.body["members"]]
         known = tuple(weights) if all(weight is not None for weight in weights) else None

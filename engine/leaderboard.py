@@ -9,6 +9,10 @@ from .compare import accept, paired_comparison
 from .errors import NotFound
 from .evaluation import Evaluation
 from .experiment import Experiment
+from .solution import Solution
+
+TRIALS = ("refinement", "ablation")
+"""Origins of solutions that were tried as changes of another one, and count only once accepted."""
 
 _AS_GOOD = 0.25
 
@@ -42,11 +46,20 @@ def leaderboard(experiment: Experiment) -> list[Ranked]:
 
 
 def best_single(experiment: Experiment) -> Ranked:
-    """Return the best solution so far; raises `NotFound` before anything was scored."""
-    board = leaderboard(experiment)
-    if not board:
-        raise NotFound("no solution has a score yet; call build_baselines first")
-    return board[0]
+    """Return the best accepted solution; raises `NotFound` before anything was scored.
+
+    A plan of the refinement counts from the moment its step accepted it; before that, and for the changes an ablation measured, a
+    better mean may be noise.
+    """
+    accepted = {
+        Solution.from_json(entry.body["solution"]).key
+        for entry in experiment.run.journal.read("refinement")
+        if entry.body["accepted"]
+    }
+    for ranked in leaderboard(experiment):
+        if ranked.origin not in TRIALS or ranked.evaluation.key in accepted:
+            return ranked
+    raise NotFound("no solution has a score yet; call build_baselines first")
 
 
 def starting_point(experiment: Experiment) -> Ranked:
@@ -59,6 +72,7 @@ def starting_point(experiment: Experiment) -> Ranked:
         ranked
         for ranked in leaderboard(experiment)
         if ranked.family != "dummy"
+        and (ranked.origin not in TRIALS or ranked.evaluation.key == best.evaluation.key)
         and not accept(paired_comparison(best.evaluation.scores, ranked.evaluation.scores, metric, ratio), _AS_GOOD)
     ]
     return min(equal, key=lambda ranked: ranked.evaluation.seconds, default=best)

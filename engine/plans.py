@@ -14,7 +14,7 @@ import optuna
 from . import registry
 from .defaults import additions, alternatives, place, usable, with_model
 from .experiment import Experiment
-from .leaderboard import leaderboard
+from .leaderboard import TRIALS, leaderboard
 from .pipeline import model_params
 from .plugins import Component, Model
 from .solution import Block, Params, ParamValue, Solution, Suggestion
@@ -43,7 +43,7 @@ def plans_for(
 
     Parameters are proposed half of the time once components were tried, so that four plans cover both.
     """
-    seen = {solution.key} | {ranked.evaluation.key for ranked in leaderboard(experiment)}
+    seen = {solution.key} | _tried(experiment)
     count = 0
     for plan in _components(experiment, solution, target, asked, research):
         forced = plan.source == "asked"
@@ -59,6 +59,14 @@ def plans_for(
         if plan.solution.key not in seen:
             seen.add(plan.solution.key)
             yield plan
+
+
+def _tried(experiment: Experiment) -> set[str]:
+    """Keys of solutions that had their chance: initial ones, and plans of finished steps. What an ablation or an interrupted step
+    scored was never decided on; proposed again, it costs nothing."""
+    initial = {ranked.evaluation.key for ranked in leaderboard(experiment) if ranked.origin not in TRIALS}
+    steps = experiment.run.journal.read("refinement")
+    return initial | {plan["key"] for entry in steps for plan in entry.body["plans"]}
 
 
 def _components(

@@ -29,6 +29,7 @@ class TriedPlan:
 
     source: str
     text: str
+    key: str
     score: float | None
     gain: float | None
     seconds: float
@@ -195,7 +196,7 @@ def _step(
         reason = _reason(plan, comparison, winner is not None)
     rows = tuple(
         TriedPlan(
-            plan.source, plan.text,
+            plan.source, plan.text, plan.solution.key,
             evaluation.mean if evaluation.failure is None else None,
             metric.gain(evaluation.mean, current.mean) if evaluation.failure is None else None,
             evaluation.seconds, evaluation is winner,
