@@ -8,6 +8,7 @@ text) is left out.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,20 @@ class _Column:
     role: Role
     levels: tuple[str, ...] = ()
     fill: float | None = None
+
+    @cached_property
+    def dtype(self) -> pd.CategoricalDtype:
+        """The levels as a type, made once: it costs more than a single row is worth."""
+        return pd.CategoricalDtype(list(self.levels))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {level: code for code, level in enumerate(self.levels)}
+
+    def codes(self, series: pd.Series) -> np.ndarray:
+        """Position of each value in `levels`, −1 for missing and unseen."""
+        lookup = [self._places.get(str(name), -1) for name in series.cat.categories]
+        return np.array([*lookup, -1], dtype=np.int64)[series.cat.codes.to_numpy()]
 
 
 @dataclass(frozen=True)
@@ -55,15 +70,13 @@ class Adapter:
         for number, column in enumerate(self.columns):
             series = table.frame[column.name]
             if column.role is Role.CATEGORICAL:
-                codes = _codes(series, column.levels)
+                codes = column.codes(series)
                 if self.needs.numeric_only:
                     values = codes.astype(np.float32)
                     values[codes < 0] = -1.0 if self.needs.no_missing else np.nan
                     inputs[f"f{number}"] = values
                 else:
-                    inputs[f"f{number}"] = pd.Categorical.from_codes(
-                        codes, dtype=pd.CategoricalDtype(list(column.levels))
-                    )
+                    inputs[f"f{number}"] = pd.Categorical.from_codes(codes, dtype=column.dtype)
                 continue
             values = _numbers(series, column.role)
             if self.needs.no_missing and column.fill is not None:
@@ -94,10 +107,3 @@ def _levels_present(series: pd.Series) -> tuple[str, ...]:
     used = np.unique(series.cat.codes.to_numpy())
     categories = series.cat.categories
     return tuple(str(categories[code]) for code in used if code >= 0)
-
-
-def _codes(series: pd.Series, levels: tuple[str, ...]) -> np.ndarray:
-    """Position of each value in `levels`, −1 for missing and unseen."""
-    lookup = pd.Index(levels).get_indexer(series.cat.categories.astype(str))
-    lookup = np.append(lookup, -1)
-    return np.asarray(lookup[series.cat.codes.to_numpy()], dtype=np.int64)

@@ -28,6 +28,8 @@ from .plugins import Ensemble, FittedEnsemble
 _POOL = 24
 _PER_LEARNER = 5
 _STACKED = 8
+_ALIKE = 0.01
+_COMPARED_ROWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,22 @@ def member_pool(experiment: Experiment) -> list[Evaluation]:
         if ranked.family == "dummy" or per_learner.get(learner, 0) >= _PER_LEARNER:
             continue
         evaluation = experiment.evaluator.recall(ranked.evaluation.solution)
-        if evaluation is None or evaluation.oof is None or any(evaluation.scores == known.scores for known in pool):
+        if evaluation is None or evaluation.oof is None or any(_alike(evaluation, known) for known in pool):
             continue
         per_learner[learner] = per_learner.get(learner, 0) + 1
         pool.append(evaluation)
         if len(pool) == _POOL:
             break
     return pool
+
+
+def _alike(one: Evaluation, other: Evaluation) -> bool:
+    """Whether two members predict so nearly the same that a combination gains nothing from having both."""
+    if one.oof is None or other.oof is None:
+        return False
+    a, b = one.oof[~np.isnan(one.oof).any(axis=1)], other.oof[~np.isnan(other.oof).any(axis=1)]
+    every = slice(None, None, len(a) // _COMPARED_ROWS + 1)
+    return bool(np.abs(a[every] - b[every]).mean() < _ALIKE * a[every].std(axis=0).mean())
 
 
 def expected_refit_seconds(experiment: Experiment) -> float:

@@ -8,6 +8,8 @@ import pandas as pd
 
 def level_order(words: pd.Series) -> np.ndarray:
     """Positions that sort distinct words canonically."""
+    if len(words) < 2:
+        return np.arange(len(words))
     numbers = pd.to_numeric(words, errors="coerce")
     if len(words) and numbers.notna().all():
         return np.lexsort((words.to_numpy(dtype=object).astype(str), numbers.to_numpy()))

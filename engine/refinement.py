@@ -18,6 +18,7 @@ from .plans import Plan, plans_for
 from .solution import SLOTS, Block, Slot, Solution, Suggestion
 
 _WORTH_A_CHANGE = 0.0005
+_LATE_AT_MOST = 2
 
 _GROWING: tuple[Slot, ...] = ("features", "encode", "target", "post", "select")
 """Slots that may be filled where the solution has nothing in them."""
@@ -35,6 +36,11 @@ class TriedPlan:
     seconds: float
     kept: bool
     failure: str | None
+
+    @property
+    def late(self) -> bool:
+        """It was not scored because the time did not allow it."""
+        return self.failure is not None and self.failure.startswith("timeout")
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,8 @@ class _Path:
             if not step.plans:
                 exhausted.add(target.name)
                 continue
+            if all(plan.late for plan in step.plans):
+                return current, "time budget used"
             self.steps.append(step)
             experiment.record("refinement", {**asdict(step), "solution": current.solution.to_json()})
         return current, f"{self.outer} blocks taken"
@@ -179,7 +187,8 @@ def _step(
     metric = experiment.task.metric
     tried: list[tuple[Plan, Evaluation]] = []
     for plan in plans:
-        if len(tried) >= inner or deadline.passed:
+        late = sum(evaluation.failure is not None and evaluation.failure.kind == "timeout" for _, evaluation in tried)
+        if len(tried) >= inner or deadline.passed or late >= _LATE_AT_MOST:
             break
         evaluation = experiment.evaluator.evaluate(plan.solution, deadline, origin="refinement")
         tried.append((plan, evaluation))

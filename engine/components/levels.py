@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -51,14 +52,22 @@ class Levels:
 
     def codes(self, series: pd.Series, missing: int = -1, unseen: int = -1) -> np.ndarray:
         """Codes (n_rows,) int64 of a `category` series: 0…n−1 for levels, and the given codes for missing and unseen values."""
-        known = pd.Index(self.names, dtype="object")
-        lookup = known.get_indexer(pd.Index(series.cat.categories, dtype="object").map(str))
-        lookup = np.append(np.where(lookup < 0, unseen, lookup), missing)
-        return np.asarray(lookup[series.cat.codes.to_numpy()], dtype=np.int64)
+        places = self._places
+        lookup = [places.get(str(name), unseen) for name in series.cat.categories]
+        return np.array([*lookup, missing], dtype=np.int64)[series.cat.codes.to_numpy()]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Code of each level; a plain dict, because an index costs more than a single row is worth."""
+        return {name: code for code, name in enumerate(self.names)}
+
+    @cached_property
+    def _dtype(self) -> pd.CategoricalDtype:
+        return pd.CategoricalDtype(pd.Index(self.names, dtype="str"))
 
     def categorical(self, series: pd.Series) -> pd.Categorical:
         """The same values with exactly these levels; unseen values become missing."""
-        return from_codes(self.codes(series), self.names)
+        return pd.Categorical.from_codes(self.codes(series), dtype=self._dtype)
 
 
 def from_codes(codes: np.ndarray, names: tuple[str, ...]) -> pd.Categorical:
