@@ -17,7 +17,7 @@ from .deadline import Deadline
 from .defaults import alternatives, neutral_solutions, with_model
 from .errors import DeadlinePassed, InvalidInput
 from .evaluate import Evaluator
-from .evaluation import Evaluation, FoldPlan
+from .evaluation import Evaluation, FoldPlan, rough_seconds
 from .experiment import Experiment
 from .leaderboard import dummy_score, starting_point
 from .solution import SLOTS, Block, Slot, Solution
@@ -105,7 +105,7 @@ def run_ablation(
         else:
             left_out.append(f"{block.name} → {text}: {evaluation.failure.message}")
         experiment.progress("ablation", f"{block.name} → {text}", number + 1, len(changes), best.mean)
-    rows = _rank(experiment, evaluator, base, measured)
+    rows = _rank(experiment, evaluator, base, best.mean, measured)
     next_block, reason = _next_block(rows, studied, refined)
     ablation = Ablation(
         best.solution, base.mean, rows, next_block, reason, len(evaluator.covered), plan.repeats, tuple(left_out)
@@ -185,6 +185,7 @@ def _rank(
     experiment: Experiment,
     evaluator: Evaluator,
     base: Evaluation,
+    score: float,
     measured: Sequence[tuple[Block, str, bool, Evaluation]],
 ) -> tuple[Impact, ...]:
     metric = experiment.task.metric
@@ -194,7 +195,7 @@ def _rank(
     ]
     corrected = holm([comparison.p_value for comparison in comparisons])
     floor = dummy_score(experiment)
-    span = abs(metric.gain(base.mean, floor)) if floor is not None else 0.0
+    span = abs(metric.gain(score, floor)) if floor is not None else 0.0
     rows = []
     for (block, text, neutral, evaluation), comparison, p_value in zip(measured, comparisons, corrected, strict=True):
         share = comparison.mean_gain / span if span > 0 else None
@@ -241,7 +242,7 @@ def block_order(rows: Sequence[Impact], names: Sequence[str], refined: Sequence[
     """Order blocks for refinement: not yet refined ones first, then by impact per second, highest first."""
 
     def weight(name: str) -> float:
-        own = [abs(row.impact) / max(row.cost_s, 0.05) for row in rows if row.block == name]
+        own = [abs(row.impact) / rough_seconds(row.cost_s) for row in rows if row.block == name]
         return max(own, default=0.0)
 
     def prior(name: str) -> int:

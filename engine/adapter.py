@@ -28,7 +28,8 @@ class _Column:
     name: str
     role: Role
     levels: tuple[str, ...] = ()
-    fill: float | None = None
+    fill: float = 0.0
+    unknown: bool = False
 
     @cached_property
     def dtype(self) -> pd.CategoricalDtype:
@@ -61,7 +62,10 @@ class Adapter:
             if role is Role.CATEGORICAL:
                 columns.append(_Column(name, role, levels=_levels_present(table.frame[name])))
             else:
-                columns.append(_Column(name, role, fill=_median(_numbers(table.frame[name], role))))
+                values = _numbers(table.frame[name], role)
+                known = values[~np.isnan(values)]
+                fill = float(np.median(known)) if len(known) else 0.0
+                columns.append(_Column(name, role, fill=fill, unknown=len(known) == 0))
         return cls(tuple(columns), needs)
 
     def apply(self, table: Table) -> pd.DataFrame:
@@ -79,7 +83,10 @@ class Adapter:
                     inputs[f"f{number}"] = pd.Categorical.from_codes(codes, dtype=column.dtype)
                 continue
             values = _numbers(series, column.role)
-            if self.needs.no_missing and column.fill is not None:
+            if column.unknown:
+                # Some learners cannot bin a column without a single value, and none could have learnt from it.
+                values = np.zeros_like(values)
+            elif self.needs.no_missing:
                 values = np.where(np.isnan(values), np.float32(column.fill), values)
             inputs[f"f{number}"] = values
         if not inputs:
@@ -95,11 +102,6 @@ def _numbers(series: pd.Series, role: Role) -> np.ndarray:
     else:
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.clip(values, -_LARGEST, _LARGEST).astype(np.float32)
-
-
-def _median(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if len(known) else 0.0
 
 
 def _levels_present(series: pd.Series) -> tuple[str, ...]:

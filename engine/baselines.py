@@ -11,7 +11,7 @@ import numpy as np
 from . import registry
 from .deadline import Deadline
 from .defaults import default_solution, place, usable, why_not
-from .errors import DeadlinePassed, NotFound
+from .errors import DeadlinePassed, InvalidInput, NotFound
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
 from .leaderboard import best_single, leaderboard
@@ -21,6 +21,8 @@ _SIMPLE = ("linear", "bayes", "tree", "neighbors")
 _ALWAYS = ("dummy", "linear")
 _AVERAGE_AT_MOST = 8
 _INFORMED_AT_MOST = 4
+_SHARE_AT_MOST = 0.4
+_FLOOR_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def build_baselines(
     failed: list[tuple[str, str]] = []
     tried = 0
     for number, key in enumerate(order):
-        if deadline.passed and tried > len(_ALWAYS):
+        if deadline.passed and tried:
             skipped.extend((late, "no time left") for late in order[number:])
             break
         evaluation = experiment.evaluator.evaluate(
@@ -73,7 +75,11 @@ def build_baselines(
         _tell(experiment, key, number + 1, len(order) + _INFORMED_AT_MOST)
     if not leaderboard(experiment):
         reasons = "; ".join(f"{key} {why}" for key, why in failed)
-        raise DeadlinePassed(f"no learner finished within {deadline.budget_s:.0f} s ({reasons}); raise time_budget_s")
+        if all(why.startswith("timeout") for _, why in failed):
+            raise DeadlinePassed(
+                f"no learner finished within {deadline.budget_s:.0f} s ({reasons}); raise time_budget_s"
+            )
+        raise InvalidInput(f"no learner can be scored on this table with this split and metric ({reasons})")
     _try_research(experiment, deadline, research, len(order))
     return Baselines(tried, tuple(failed), tuple(skipped), simple_average(experiment))
 
@@ -93,10 +99,9 @@ def _try_research(experiment: Experiment, deadline: Deadline, research: Sequence
         if deadline.passed or tried == _INFORMED_AT_MOST:
             break
         informed = place(best, block)
-        if experiment.evaluator.recall(informed) is None:
-            experiment.evaluator.evaluate(informed, deadline, origin="research-informed")
-            tried += 1
-            _tell(experiment, block.name, n_learners + tried, n_learners + _INFORMED_AT_MOST)
+        experiment.evaluator.evaluate(informed, deadline, origin="research-informed")
+        tried += 1
+        _tell(experiment, block.name, n_learners + tried, n_learners + _INFORMED_AT_MOST)
 
 
 def _order(experiment: Experiment, learners: Sequence[str] | None) -> tuple[list[str], list[tuple[str, str]]]:
@@ -120,12 +125,10 @@ def _order(experiment: Experiment, learners: Sequence[str] | None) -> tuple[list
 
 
 def _candidate_deadline(deadline: Deadline, tried: int) -> Deadline:
-    """No single learner may eat the stage: the first real ones get at most 40 % of what is left, never under a second."""
-    return (
-        deadline.at_most(max(1.0, 0.4 * deadline.remaining()))
-        if tried >= len(_ALWAYS)
-        else Deadline(max(deadline.remaining(), 5.0))
-    )
+    """No single learner may eat the stage; only the dummy runs even without time, so that there always is an answer."""
+    if tried == 0:
+        return Deadline(max(deadline.remaining(), _FLOOR_S))
+    return deadline.at_most(deadline.remaining() * (1.0 if tried < len(_ALWAYS) else _SHARE_AT_MOST))
 
 
 def _stage(key: str) -> str:

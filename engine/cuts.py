@@ -46,7 +46,7 @@ def time_blocks(order: np.ndarray, n_folds: int, shift: float = 0.0) -> list[Pai
     """Expanding windows: (all rows before a block, the block), for consecutive blocks over the later part.
 
     Equal times never straddle a cut. `shift`, 0 to 1, moves the cuts earlier by that part of a block. Blocks that hold no point
-    in time of their own are left out; a single point in time gives no fold.
+    in time of their own are left out, but three points in time or more give two blocks at least; a single one gives no fold.
     """
     by_time = np.argsort(order, kind="stable")
     ranks = order[by_time]
@@ -57,6 +57,9 @@ def time_blocks(order: np.ndarray, n_folds: int, shift: float = 0.0) -> list[Pai
     first = max(1.0 - VALIDATED_SHARE - width * shift, width / 2)
     wanted = np.linspace(first, 1.0, n_folds + 1)[:-1] * len(order)
     cuts = np.unique(_nearest(starts, wanted))
+    if len(cuts) == 1 < min(n_folds, len(starts)):
+        place = min(int(np.searchsorted(starts, cuts[0])), len(starts) - 2)
+        cuts = starts[place : place + 2]
     ends = np.append(cuts[1:], len(order))
     return [(by_time[:start], by_time[start:end]) for start, end in zip(cuts, ends, strict=True)]
 

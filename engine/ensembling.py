@@ -19,7 +19,7 @@ import numpy as np
 from . import registry
 from .compare import accept, paired_comparison
 from .deadline import Deadline
-from .errors import NotFound
+from .errors import DeadlinePassed, NotFound
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
 from .leaderboard import best_single, leaderboard
@@ -68,6 +68,7 @@ class EnsembleResult:
     reason: str
     best_single: float
     best_single_cross_fitted: float
+    best_single_key: str
     mean: float
     scores: tuple[float, ...]
     members: tuple[EnsembleMember, ...]
@@ -138,8 +139,8 @@ def build_ensemble(
         members = pool[:_STACKED] if strategy.key in ("mean", "rank_mean") or strategy.key.startswith("stack") else pool
         clock = Deadline(deadline.remaining())
         try:
-            scores = cross_fitted_scores(experiment, strategy, members)
-        except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+            scores = cross_fitted_scores(experiment, strategy, members, deadline)
+        except (DeadlinePassed, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
             tried.append(StrategyScore(strategy.key, None, None, None, len(members), clock.elapsed(), str(error)[:200]))
             continue
         comparison = paired_comparison(scores, reference, metric, experiment.evaluator.test_train_ratio)
@@ -170,12 +171,20 @@ def _strategies(experiment: Experiment, names: Sequence[str] | None) -> list[Ens
     return sorted(fitting, key=lambda strategy: (strategy.priority, strategy.key))
 
 
-def cross_fitted_scores(experiment: Experiment, strategy: Ensemble, members: Sequence[Evaluation]) -> tuple[float, ...]:
-    """Score a strategy fold by fold, its weights learnt on other folds only."""
+def cross_fitted_scores(
+    experiment: Experiment, strategy: Ensemble, members: Sequence[Evaluation], deadline: Deadline
+) -> tuple[float, ...]:
+    """Score a strategy fold by fold, its weights learnt on other folds only.
+
+    Raises `DeadlinePassed` as soon as the first fit shows that all of them, and the last one on all rows, would take too long.
+    """
     folds = [fold for fold in experiment.evaluator.folds if fold.repeat == 0]
     y, task = experiment.dataset.y, experiment.task
     scores = []
+    started = deadline.elapsed()
     for number, fold in enumerate(folds):
+        if number and (deadline.elapsed() - started) / number * (len(folds) + 1 - number) > deadline.remaining():
+            raise DeadlinePassed(f"{strategy.key} would take longer than the time left")
         others = folds[:number] if experiment.split.kind == "time" else folds[:number] + folds[number + 1 :]
         held = stack_of(members, fold.valid)
         if others:
@@ -198,9 +207,14 @@ def cross_fitted_choice(experiment: Experiment, members: Sequence[Evaluation]) -
     for fold in range(n_folds):
         earlier = experiment.split.kind == "time"
         known = [other for other in range(n_folds) if (other < fold if earlier else other != fold)]
-        # Before the first block in time nothing is known about any of them.
-        scores.append(table[table[:, known].mean(axis=1).argmax(), fold] if known else table[:, fold].mean())
-    return tuple(float(score) if experiment.task.metric.greater_is_better else -float(score) for score in scores)
+        scores.append(table[table[:, known].mean(axis=1).argmax(), fold] if known else np.nan)
+    signed = [float(score) if experiment.task.metric.greater_is_better else -float(score) for score in scores]
+    if np.isnan(signed[0]):
+        # Before the first block in time nothing is known about any of them: equal weights, as for every strategy.
+        first = experiment.evaluator.folds[0].valid
+        mean = stack_of(members, first).mean(axis=0)
+        signed[0] = experiment.task.metric.score(experiment.dataset.y[first], mean)
+    return tuple(signed)
 
 
 def fit_ensemble(experiment: Experiment, key: str, members: Sequence[Evaluation]) -> FittedEnsemble:
@@ -252,11 +266,22 @@ def _decide(
         reason = "no strategy beat the best single solution on the folds"
         if candidates:
             reason = f"fitting any ensemble on all rows would take more than the {time_s:.0f} s there will be for it"
+        elif not any(row.score is not None for row in tried):
+            reason = "no strategy could be tried in the time"
         if len(pool) < 2:
             reason = "there is only one scored solution"
         member = EnsembleMember(single.solution.to_json(), single.key, 1.0, single.mean)
         return EnsembleResult(
-            "single", False, reason, single.mean, reference, single.mean, single.scores, (member,), tuple(tried)
+            "single",
+            False,
+            reason,
+            single.mean,
+            reference,
+            single.key,
+            single.mean,
+            single.scores,
+            (member,),
+            tuple(tried),
         )
     best = _simplest_of_the_best(experiment, affordable)
     reason = (
@@ -269,6 +294,7 @@ def _decide(
         reason,
         single.mean,
         reference,
+        single.key,
         float(np.mean(best.scores)),
         best.scores,
         best.members,

@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,12 @@ class Evaluator:
         self._speed: dict[str, float] = {}
         self._measured: list[tuple[float, float]] = []
         self._known: dict[str, Evaluation] = {}
+        plan_json = plan.to_json()
+        self._recorded = {
+            entry.body["key"]
+            for entry in experiment.run.journal.read("evaluation")
+            if entry.body["plan"] == plan_json and entry.body["failure"] is None
+        }
 
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
@@ -94,11 +100,19 @@ class Evaluator:
              self.experiment.task.metric.key, self.experiment.resources.threads, code_version()]
         )  # fmt: skip
 
+    def _own_key(self, solution: Solution) -> str:
+        return f"{self.experiment.run.run_id}:{self._content}:{solution.key}"
+
+    @cached_property
+    def _growth(self) -> float:
+        """Rows of the dataset per row of a training fold."""
+        return self.experiment.dataset.n_rows / float(np.mean([len(fold.train) for fold in self.folds]))
+
     def recall(self, solution: Solution) -> Evaluation | None:
         """Return a finished evaluation without computing anything, or None."""
         if solution.key in self._known:
             return self._known[solution.key]
-        found = self._cache.get(f"{self._content}:{solution.key}")
+        found = self._cache.get(f"{self._content}:{solution.key}") or self._cache.get(self._own_key(solution))
         if found is None:
             return None
         evaluation = Evaluation.from_json(*found)
@@ -109,13 +123,12 @@ class Evaluator:
     def evaluate(self, solution: Solution, deadline: Deadline, origin: str = "") -> Evaluation:
         """Score a solution; never raises for a candidate's own fault, which comes back as a typed failure.
 
-        A candidate that is not expected to finish in time is not started (`timeout`); a cached one charges the deadline what
-        it cost when it was computed. The evaluation is written to the journal with its `origin`.
+        A candidate that is not expected to finish in time is not started (`timeout`). What this run has not seen yet is written to
+        the journal with its `origin`, and if another run computed it, charges the deadline what it cost then.
         """
-        first_time = solution.key not in self._known
         evaluation = self.recall(solution)
         if evaluation is not None:
-            if first_time:
+            if solution.key not in self._recorded:
                 deadline.charge(evaluation.seconds)
         else:
             estimate = self.estimate(solution)
@@ -124,12 +137,13 @@ class Evaluator:
                 evaluation = Evaluation(solution, (), None, 0.0, failure=Failure("timeout", message))
             else:
                 evaluation = self._compute(solution, deadline)
-        if evaluation.failure is None:
-            self._known[solution.key] = evaluation
-        if first_time:
+        if solution.key not in self._recorded:
             self.experiment.record(
                 "evaluation", {"origin": origin, "plan": self.plan.to_json(), **evaluation.to_json()}
             )
+        if evaluation.failure is None:
+            self._known[solution.key] = evaluation
+            self._recorded.add(solution.key)
         return evaluation
 
     def estimate(self, solution: Solution) -> float:
@@ -146,9 +160,8 @@ class Evaluator:
 
     def _prior(self, solution: Solution) -> float:
         """Wall seconds by the learner's own rule of thumb."""
-        shape = self.experiment.shape
-        share = len(self.folds[-1].train) / max(shape.n_rows, 1)
-        return registry.model(solution.model.component).cost(shape) * self._waves() * share
+        shape = replace(self.experiment.shape, n_rows=len(self.folds[-1].train))
+        return registry.model(solution.model.component).cost(shape) * self._waves()
 
     def _waves(self) -> int:
         return math.ceil(len(self.folds) / max(1, min(self.experiment.resources.threads, len(self.folds))))
@@ -179,8 +192,10 @@ class Evaluator:
             )
             return Evaluation(solution, (), None, time.monotonic() - start, failure=Failure("timeout", message))
         evaluation = box[0]
-        if evaluation.failure is None and not evaluation.cut:
-            self._cache.put(f"{self._content}:{solution.key}", evaluation.to_json(), evaluation.oof)
+        if evaluation.failure is None:
+            # What the clock cut depends on the moment: only this run may use it again.
+            key = self._own_key(solution) if evaluation.cut else f"{self._content}:{solution.key}"
+            self._cache.put(key, evaluation.to_json(), evaluation.oof)
         self._learn_speed(evaluation)
         return evaluation
 
@@ -218,7 +233,7 @@ class Evaluator:
         return Evaluation(
             solution, tuple(result.score for result in results), oof, seconds,
             tuple(result.seconds for result in results), tuple(result.rounds for result in results),
-            cut=any(result.cut for result in results),
+            cut=any(result.cut for result in results), growth=self._growth,
         )  # fmt: skip
 
     def _one_fold(

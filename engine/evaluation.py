@@ -12,7 +12,7 @@ import numpy as np
 from .errors import Failure
 from .solution import Solution
 
-_REFIT_SHARE = 0.75
+_REFIT_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class Evaluation:
         The deadline stopped at least one fit early, so the score depends on the machine's speed.
     cached : bool
         It was not computed now.
+    growth : float
+        Rows of the whole dataset per row of a training fold.
     """
 
     solution: Solution
@@ -62,6 +64,7 @@ class Evaluation:
     failure: Failure | None = None
     cut: bool = False
     cached: bool = False
+    growth: float = 1.0
 
     @property
     def key(self) -> str:
@@ -80,8 +83,8 @@ class Evaluation:
 
     @property
     def refit_seconds(self) -> float:
-        """Expected seconds of one fit on all rows with all threads; a fold had fewer rows, but one thread of a busy machine."""
-        return _REFIT_SHARE * float(np.mean(self.fold_seconds)) if self.fold_seconds else 0.0
+        """Expected seconds of one fit on all rows with all threads; a fold had fewer rows, and mostly one thread."""
+        return _REFIT_SHARE * float(np.mean(self.fold_seconds)) * self.growth if self.fold_seconds else 0.0
 
     @property
     def refit_rounds(self) -> int | None:
@@ -103,6 +106,7 @@ class Evaluation:
             "failure": {"kind": self.failure.kind, "message": self.failure.message} if self.failure else None,
             "cut": self.cut,
             "cached": self.cached,
+            "growth": self.growth,
         }
 
     @classmethod
@@ -111,8 +115,13 @@ class Evaluation:
         failure = Failure(**body["failure"]) if body.get("failure") else None
         return cls(
             Solution.from_json(body["solution"]), tuple(body["scores"]), oof, body["seconds"],
-            tuple(body["fold_seconds"]), tuple(body["rounds"]), failure, body["cut"], cached=True,
+            tuple(body["fold_seconds"]), tuple(body["rounds"]), failure, body["cut"], cached=True, growth=body["growth"],
         )  # fmt: skip
+
+
+def rough_seconds(seconds: float) -> float:
+    """Seconds to the nearest power of two, at least 1/16: decisions by cost must not turn with the noise of a clock."""
+    return float(2.0 ** round(math.log2(max(seconds, 1 / 16))))
 
 
 def stack_of(members: Sequence[Evaluation], rows: np.ndarray | slice = slice(None)) -> np.ndarray:

@@ -3,19 +3,23 @@ which columns it needs (permutation importance). Sealed rows play no part."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .checking import sample
+from .checking import NO_TIME, sample
 from .deadline import Deadline
+from .errors import Cancelled, DeadlinePassed
 from .evaluation import Evaluation
 from .experiment import Experiment
 from .final import Chosen
 from .pipeline import FittedSolution, TrainingRows, fit_solution
 from .plugins import NotApplicable
 from .roles import FEATURE_ROLES
+
+log = logging.getLogger(__name__)
 
 _SCORED_ROWS = 20_000
 _PERMUTED_ROWS = 1_000
@@ -57,7 +61,8 @@ class Examination:
 def examine_fold(experiment: Experiment, choice: Chosen) -> Examination | NotApplicable:
     """Examine the chosen solution on the first fold (the last one where folds follow time).
 
-    The result is kept in the journal, so asking again costs nothing.
+    The result is kept in the journal, so asking again costs nothing. A learner that fails or is stopped by the clock makes this
+    not applicable: what was saved before stays valid.
     """
     member = heaviest(choice)
     for entry in experiment.run.journal.read("examination"):
@@ -66,7 +71,19 @@ def examine_fold(experiment: Experiment, choice: Chosen) -> Examination | NotApp
             return Examination(**{**entry.body, "importance": importance})
     expected_s = float(np.mean(member.fold_seconds)) if member.fold_seconds else 0.0
     if expected_s >= experiment.deadline.remaining():
-        return NotApplicable("no time left")
+        return NotApplicable(NO_TIME)
+    try:
+        return _examine(experiment, member)
+    except Cancelled:
+        raise
+    except DeadlinePassed:
+        return NotApplicable(NO_TIME)
+    except Exception as error:
+        log.warning("the examination failed", exc_info=True)
+        return NotApplicable(f"it could not be computed ({type(error).__name__}: {str(error)[:120]})")
+
+
+def _examine(experiment: Experiment, member: Evaluation) -> Examination | NotApplicable:
     fold = experiment.evaluator.folds[-1 if experiment.split.kind == "time" else 0]
     dataset, metric = experiment.dataset, experiment.task.metric
     rows = TrainingRows(

@@ -64,17 +64,18 @@ def chosen(experiment: Experiment) -> Chosen:
     """Return the ensemble if one was kept and no better single solution was found since it was built, else the best single."""
     single = best_single(experiment).evaluation
     entry = experiment.run.journal.last("ensemble")
-    if (
-        entry is not None
-        and entry.body["kept"]
-        and not experiment.task.metric.better(single.mean, entry.body["best_single"])
-    ):
+    if entry is not None and entry.body["kept"] and not _overtaken(experiment, entry.body, single):
         members = [_recall(experiment, Solution.from_json(row["solution"])) for row in entry.body["members"]]
         weights = [row["weight"] for row in entry.body["members"]]
         known = tuple(weights) if all(weight is not None for weight in weights) else None
         return Chosen(entry.body["strategy"], tuple(members), known, tuple(entry.body["scores"]))
     best = _recall(experiment, single.solution)
     return Chosen("single", (best,), (1.0,), best.scores)
+
+
+def _overtaken(experiment: Experiment, ensemble: dict[str, Any], single: Evaluation) -> bool:
+    """Whether a single solution that was accepted after the ensemble was built is better than the ensemble."""
+    return single.key != ensemble["best_single_key"] and experiment.task.metric.better(single.mean, ensemble["mean"])
 
 
 def _recall(experiment: Experiment, solution: Solution) -> Evaluation:
@@ -122,15 +123,19 @@ class FinalModel:
 def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, deadline: Deadline) -> FinalModel:
     """Fit the chosen members on exactly the rows at `positions`.
 
-    Members that do not fit into the time are left out, heaviest first in weight kept; at least one is always fitted.
+    Members that do not fit into the time are left out, the largest weights kept first. At least one is always fitted; where even
+    that would take too long on all these rows, on as many as the time allows, drawn by the split's rule (see `n_rows`).
     """
-    dataset, setting = experiment.dataset, experiment.evaluator.setting
-    rows = TrainingRows(setting, dataset.table, dataset.y, positions, experiment.resources.threads, deadline)
     fitted: list[tuple[int, FittedSolution]] = []
-    order: Sequence[int] = range(len(choice.members))
+    order = list(range(len(choice.members)))
     if choice.weights is not None:
         weights = choice.weights
-        order = sorted(order, key=lambda number: -weights[number])
+        order.sort(key=lambda number: -weights[number])
+        first_s = choice.members[order[0]].refit_seconds
+        if first_s > deadline.remaining():
+            positions = experiment.split.sample(positions, 0.8 * deadline.remaining() / first_s)
+    dataset, setting = experiment.dataset, experiment.evaluator.setting
+    rows = TrainingRows(setting, dataset.table, dataset.y, positions, experiment.resources.threads, deadline)
     for done, number in enumerate(order):
         member = choice.members[number]
         if fitted and choice.weights is not None and member.refit_seconds > deadline.remaining():
@@ -144,7 +149,7 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
         kept_weights = tuple(weight / sum(kept) for weight in kept)
     ensemble = None if kept_weights is not None else fit_ensemble(experiment, choice.strategy, choice.members)
     return FinalModel(
-        Schema.of(experiment.dataset), experiment.dataset.target, not experiment.task.is_classification,
+        Schema.of(dataset), experiment.dataset.target, not experiment.task.is_classification,
         experiment.task.classes, [solution for _, solution in fitted], kept_weights, ensemble, len(positions),
     )  # fmt: skip
 

@@ -49,7 +49,7 @@ class Split:
     order : ndarray (n_rows,) or None
         Rank in time of all rows, for `time`; equal times have equal ranks.
     strata : ndarray (n_rows,) or None
-        Class codes of all rows, for `stratified`.
+        Class codes of all rows, for classification under any rule.
     seed : int
     column : str or None
         The column the rule follows (time or group); None for row order and for the other rules.
@@ -79,19 +79,26 @@ class Split:
 
         For `time` each fold validates on a later block and trains on all rows before it; validation blocks cover the later part
         only, and repeats shift the cut points. Otherwise every row is validated once per repeat. There are fewer folds where
-        there are fewer rows, groups or points in time than asked for.
+        there are fewer rows, groups or points in time than asked for; in a binary task also where the rarer class has fewer
+        rows, and for `group` and `time` folds with one class only are left out while two others remain.
+        Neither part of a fold is ever empty.
         """
         positions = self.development if rows is None else np.asarray(rows, dtype=np.int64)
+        if self.kind == "stratified" and self._binary and self.strata is not None:
+            rarer = int(np.bincount(self.strata[positions], minlength=2).min())
+            n_folds = min(n_folds, rarer) if rarer >= 2 else n_folds
         return tuple(
             Fold(positions[train], positions[valid], repeat)
             for repeat in range(repeats)
-            for train, valid in self._cut(positions, n_folds, self.seed, shift=repeat / repeats, repeat=repeat)
+            for train, valid in self._with_both_classes(
+                positions, self._cut(positions, n_folds, self.seed, shift=repeat / repeats, repeat=repeat)
+            )
         )
 
     def inner_folds(self, positions: np.ndarray, n_folds: int, seed: int) -> list[Positions]:
         """Split the rows at `positions` once more by the same rule; pairs index into `positions`.
 
-        For `time` the earliest rows are in no held-out part.
+        For `time` the earliest rows are in no held-out part. Neither part of a pair is ever empty.
         """
         return self._cut(np.asarray(positions, dtype=np.int64), n_folds, seed)
 
@@ -106,10 +113,13 @@ class Split:
 
     def subsample(self, n_rows: int) -> np.ndarray:
         """Positions of about `n_rows` development rows by the split's rule: the newest for `time`, whole groups for `group`."""
-        fraction = n_rows / len(self.development)
+        return self.sample(self.development, n_rows / len(self.development))
+
+    def sample(self, positions: np.ndarray, fraction: float) -> np.ndarray:
+        """About this fraction of the positions, drawn by the split's rule: the newest for `time`, whole groups for `group`."""
         if fraction >= 1.0:
-            return self.development
-        return self.development[self.inner_holdout(self.development, fraction, self.seed)[1]]
+            return positions
+        return positions[self.inner_holdout(positions, fraction, self.seed)[1]]
 
     def save(self, path: Path) -> None:
         """Write the split as plain arrays; `load` gives it back with the same key."""
@@ -128,6 +138,18 @@ class Split:
             fields: dict[str, Any] = {**json.loads(str(stored["about"])), **arrays}
             return cls(**fields)
 
+    @cached_property
+    def _binary(self) -> bool:
+        return self.strata is not None and len(np.unique(self.strata)) == 2
+
+    def _with_both_classes(self, positions: np.ndarray, pairs: list[Positions]) -> list[Positions]:
+        """Leave out pairs of a binary task that lack a class on either side, unless fewer than two would remain."""
+        if self.kind not in ("group", "time") or not self._binary or self.strata is None:
+            return pairs
+        codes = self.strata[positions]
+        both = [pair for pair in pairs if all(np.ptp(codes[part]) > 0 for part in pair)]
+        return both if len(both) >= 2 else pairs
+
     def _cut(
         self, positions: np.ndarray, n_folds: int, seed: int, shift: float = 0.0, repeat: int = 0
     ) -> list[Positions]:
@@ -142,7 +164,10 @@ class Split:
         else:
             strata = np.zeros(len(positions), dtype=np.int64) if self.strata is None else self.strata[positions]
             fold_of = deal_strata(strata, n_folds, generator)
-        return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(fold_of.max() + 1)]
+        n_dealt = int(fold_of.max(initial=-1)) + 1
+        if n_dealt < 2:
+            return []
+        return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(n_dealt)]
 
 
 def hold_out(

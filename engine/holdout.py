@@ -38,6 +38,10 @@ class Holdout:
     n_rows: int
     members: int
 
+    def belongs_to(self, choice: Chosen) -> bool:
+        """Whether this is the score of that choice; of any other choice it says nothing."""
+        return self.choice == choice_key(choice)
+
 
 def choice_key(choice: Chosen) -> str:
     """Content hash of what would be deployed."""
@@ -58,11 +62,20 @@ def read_holdout(
 ) -> Holdout | NotApplicable:
     """Score a model that was fitted on development rows on the sealed rows, and record it.
 
+    Parameters
+    ----------
+    model : FinalModel
+        All members of `choice`; the score of a part of them would be recorded as that of the whole.
+
     Raises
     ------
     RuntimeError
         The holdout was read before: a second reading would turn it into a validation set.
+    ValueError
+        The model lacks members of the choice.
     """
+    if len(model.members) != len(choice.members):
+        raise ValueError(f"the model holds {len(model.members)} of {len(choice.members)} members of the choice")
     if recorded_holdout(experiment) is not None:
         raise RuntimeError("the sealed holdout of this run was read before; use the recorded score")
     rows = experiment.split.holdout

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from . import registry
 from .compare import accept, paired_comparison
 from .errors import NotFound
-from .evaluation import Evaluation
+from .evaluation import Evaluation, rough_seconds
 from .experiment import Experiment
 from .solution import Solution
 
@@ -75,7 +75,7 @@ def starting_point(experiment: Experiment) -> Ranked:
         and (ranked.origin not in TRIALS or ranked.evaluation.key == best.evaluation.key)
         and not accept(paired_comparison(best.evaluation.scores, ranked.evaluation.scores, metric, ratio), _AS_GOOD)
     ]
-    return min(equal, key=lambda ranked: ranked.evaluation.seconds, default=best)
+    return min(equal, key=lambda ranked: rough_seconds(ranked.evaluation.seconds), default=best)
 
 
 def dummy_score(experiment: Experiment) -> float | None:

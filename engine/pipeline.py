@@ -132,11 +132,15 @@ def fit_transformed(
     """
     start = time.monotonic()
     context = fit_context(setting, positions, threads, deadline)
-    model = registry.model(solution.model.component)
-    adapter = Adapter.fit(table, model.needs)
-    X = adapter.apply(table)
     regression = not setting.task.is_classification
     present = np.arange(1) if regression else np.unique(y)
+    block = solution.model
+    if len(np.unique(y)) < 2:
+        # Rows with one target value teach no learner anything, and most of them refuse such rows.
+        block = Block.of("model", "dummy")
+    model = registry.model(block.component)
+    adapter = Adapter.fit(table, model.needs)
+    X = adapter.apply(table)
     target_block = solution.block("target")
     target: TargetTransform | None = None
     fitted_y, weight = y, None
@@ -167,7 +171,7 @@ def fit_transformed(
                 kind=setting.task.kind,
                 n_classes=0 if regression else len(present),
                 metric=setting.task.metric,
-                params=model_params(model, solution.model, setting.shape),
+                params=model_params(model, block, setting.shape),
                 seed=setting.seed,
                 threads=threads,
                 deadline=deadline,
@@ -181,7 +185,7 @@ def fit_transformed(
     fit_rows = held = None
     if wants_early or post_block is not None:
         fit_rows, held = setting.split.inner_holdout(positions, inner_fraction(len(y)), setting.seed)
-        if not regression and len(np.unique(y[fit_rows])) < len(present):
+        if len(held) == 0 or (not regression and len(np.unique(y[fit_rows])) < len(present)):
             # Every class must be seen in fitting: without that, no rows are held out.
             fit_rows, held = None, None
     part = FittedSolution(

@@ -130,8 +130,8 @@ class _Path:
         while len(self.steps) < self.outer:
             if self.deadline.passed:
                 return current, "time budget used"
-            target = _target(experiment, current.solution, block, refined)
-            if target.name in exhausted:
+            target = _target(experiment, current.solution, block, refined, exhausted)
+            if target is None:
                 return current, "nothing left to try"
             mine = asked if not self.steps else ()
             plans = plans_for(experiment, current.solution, target, mine, self.research, self.inner)
@@ -154,15 +154,17 @@ def refined_blocks(experiment: Experiment) -> list[str]:
     return [entry.body["block"] for entry in experiment.run.journal.read("refinement")]
 
 
-def _target(experiment: Experiment, solution: Solution, name: str | None, refined: Sequence[str]) -> Block:
-    """The block to refine in this step."""
+def _target(
+    experiment: Experiment, solution: Solution, name: str | None, refined: Sequence[str], exhausted: set[str]
+) -> Block | None:
+    """The block to refine in this step; None where no block has a plan left."""
     if name is not None:
         for block in solution.blocks:
             if name in (block.name, block.slot):
-                return block
+                return None if block.name in exhausted else block
         if name in SLOTS:
             # An empty slot can be refined too: every plan adds to it.
-            return Block.of(next(slot for slot in SLOTS if slot == name), "")
+            return None if name in exhausted else Block.of(next(slot for slot in SLOTS if slot == name), "")
         accepted = ", ".join([block.name for block in solution.blocks] + list(SLOTS))
         raise InvalidInput(f"no block is called {name!r}; accepted: {accepted}")
     entry = experiment.run.journal.last("ablation")
@@ -170,8 +172,10 @@ def _target(experiment: Experiment, solution: Solution, name: str | None, refine
     # Empty slots are blocks too: features that nobody built yet are often what is missing.
     empty = [slot for slot in _GROWING if all(block.slot != slot for block in solution.blocks)]
     blocks = [*solution.blocks, *(Block.of(slot, "") for slot in empty)]
-    chosen = block_order(rows, [block.name for block in blocks], refined)[0]
-    return next(block for block in blocks if block.name == chosen)
+    left = [block for block in blocks if block.name not in exhausted]
+    for chosen in block_order(rows, [block.name for block in left], refined):
+        return next(block for block in left if block.name == chosen)
+    return None
 
 
 def _step(

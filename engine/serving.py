@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import tempfile
@@ -12,9 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .checking import NO_TIME
 from .deadline import Deadline
+from .errors import Cancelled, DeadlinePassed
 from .final import FinalModel, load
 from .plugins import NotApplicable
+
+log = logging.getLogger(__name__)
 
 _SINGLE_ROWS = 40
 _WARM_UP = 3
@@ -36,17 +41,33 @@ class Speed:
 
 @dataclass(frozen=True)
 class Reload:
-    """Rows whose prediction changed by saving and loading, and whether another process did the loading."""
+    """Rows whose prediction changed by saving and loading, and whether another process did the loading.
+
+    `problem` says why where the saved model could not be loaded or did not predict; then every row counts as changed.
+    """
 
     rows: int
     changed: int
     fresh_process: bool
+    problem: str | None = None
 
 
 def measure_speed(model: FinalModel, frame: pd.DataFrame, deadline: Deadline) -> Speed | NotApplicable:
     """Time single rows one after another, then one batch, on rows as a user has them."""
     if deadline.passed:
-        return NotApplicable("no time left")
+        return NotApplicable(NO_TIME)
+    try:
+        return _timed(model, frame, deadline)
+    except Cancelled:
+        raise
+    except DeadlinePassed:
+        return NotApplicable(NO_TIME)
+    except Exception as error:
+        log.warning("the model did not predict", exc_info=True)
+        return NotApplicable(f"the model did not predict ({type(error).__name__}: {str(error)[:120]})")
+
+
+def _timed(model: FinalModel, frame: pd.DataFrame, deadline: Deadline) -> Speed:
     clock = deadline.at_most(_SINGLE_S)
     times_ms: list[float] = []
     for number in range(_WARM_UP + _SINGLE_ROWS):
@@ -68,17 +89,25 @@ def measure_speed(model: FinalModel, frame: pd.DataFrame, deadline: Deadline) ->
 def check_reload(model: FinalModel, folder: Path, frame: pd.DataFrame, deadline: Deadline) -> Reload | NotApplicable:
     """Load the saved folder and compare its predictions with those of the model that was saved.
 
-    A fresh process does the loading where at least 15 s are left, else this one.
+    A fresh process does the loading where at least 15 s are left, else this one. A model that cannot be loaded or does not
+    predict has failed this check: all rows count as changed.
     """
     if deadline.passed:
-        return NotApplicable("no time left")
+        return NotApplicable(NO_TIME)
     rows = frame.iloc[:_RELOADED_ROWS]
-    expected = model.predict(rows)
     fresh = deadline.remaining() >= _FRESH_PROCESS_S
-    found = _predict_elsewhere(folder, rows, deadline.remaining()) if fresh else load(folder).predict(rows)
-    if isinstance(found, NotApplicable):
-        return found
-    return Reload(len(rows), _changed(expected, found), fresh)
+    try:
+        expected = model.predict(rows)
+        found = _predict_elsewhere(folder, rows, deadline.remaining()) if fresh else load(folder).predict(rows)
+        changed = _changed(expected, found)
+    except Cancelled:
+        raise
+    except (DeadlinePassed, subprocess.TimeoutExpired):
+        return NotApplicable(NO_TIME)
+    except Exception as error:
+        log.warning("the saved model could not be used", exc_info=True)
+        return Reload(len(rows), len(rows), fresh, f"{type(error).__name__}: {str(error)[:240]}")
+    return Reload(len(rows), changed, fresh)
 
 
 def _changed(expected: pd.DataFrame, found: pd.DataFrame) -> int:
@@ -94,17 +123,14 @@ def _changed(expected: pd.DataFrame, found: pd.DataFrame) -> int:
     return int((~same).sum())
 
 
-def _predict_elsewhere(folder: Path, rows: pd.DataFrame, timeout_s: float) -> pd.DataFrame | NotApplicable:
+def _predict_elsewhere(folder: Path, rows: pd.DataFrame, timeout_s: float) -> pd.DataFrame:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".reload-") as scratch:
         source, result = Path(scratch) / "rows.parquet", Path(scratch) / "predictions.parquet"
         rows.to_parquet(source)
         command = [sys.executable, "-m", __name__, str(folder), str(source), str(result)]
-        try:
-            done = subprocess.run(  # noqa: S603 - our own interpreter and module
-                command, timeout=timeout_s, capture_output=True, stdin=subprocess.DEVNULL, text=True, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return NotApplicable("no time left for a fresh process to load the model")
+        done = subprocess.run(  # noqa: S603 - our own interpreter and module
+            command, timeout=timeout_s, capture_output=True, stdin=subprocess.DEVNULL, text=True, check=False
+        )
         if done.returncode != 0:
             last = done.stderr.strip().splitlines()[-1:] or ["no message"]
             raise RuntimeError(f"a fresh process could not load the model: {last[0][:200]}")

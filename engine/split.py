@@ -24,6 +24,8 @@ from .target import find_column
 from .task import CLASSIFICATION, TaskKind
 
 _MIN_ROWS = 50
+_MIN_PARTS = 3
+"""Groups or points in time that must be left for the search once some are sealed; fewer make no two honest folds."""
 _HOLDOUT_FROM = 2_000
 _LARGE = 20_000
 _MAX_HOLDOUT = 10_000
@@ -46,7 +48,6 @@ class _Rule:
     column: str | None = None
     groups: np.ndarray | None = None
     order: np.ndarray | None = None
-    strata: np.ndarray | None = None
 
 
 def choose_split(
@@ -70,7 +71,8 @@ def choose_split(
     Raises
     ------
     InvalidInput
-        A column is not in the table, holds one value only, or the holdout is out of range.
+        A column is not in the table, has too few groups (two) or points in time (three) for two folds, or the holdout is out
+        of range.
     """
     time_column = time_column or _with_role(dataset, Role.TIME)
     group_column = group_column or _with_role(dataset, Role.GROUP)
@@ -82,17 +84,18 @@ def choose_split(
         rule = _asked_group(dataset, group_column)
     else:
         rule = _infer(dataset, kind, seed)
-    return _seal(dataset, rule, _fraction(dataset.n_rows, rule.kind, holdout), seed)
+    strata = dataset.y.astype(np.int64) if kind in CLASSIFICATION else None
+    return _seal(dataset, rule, strata, _fraction(dataset.n_rows, rule.kind, holdout), seed)
 
 
 def _infer(dataset: Dataset, kind: TaskKind, seed: int) -> _Rule:
     if dataset.n_rows >= _MIN_ROWS:
         for look in (_dates, _ids, _row_order):
-            if (rule := look(dataset, kind, seed)) is not None:
+            if (rule := look(dataset, kind, seed)) is not None and _gives_two_folds(rule):
                 return rule
     nothing = "no date column with drift, no repeating id and no time in the row order"
     if kind in CLASSIFICATION:
-        return _Rule("stratified", f"{nothing}; every fold keeps the class shares", strata=dataset.y.astype(np.int64))
+        return _Rule("stratified", f"{nothing}; every fold keeps the class shares")
     return _Rule("plain", f"{nothing}; rows are shuffled")
 
 
@@ -192,15 +195,32 @@ def _asked_time(dataset: Dataset, column: str) -> _Rule:
         values = pd.to_numeric(values.astype("str"), errors="coerce")
     if dataset.feature_roles[column] in (Role.CATEGORICAL, Role.TEXT, Role.CONSTANT) or values.nunique() < 2:
         raise InvalidInput(f"expected dates or numbers that grow with time in {column!r}; write dates as 2024-12-31")
-    return _Rule("time", f"time column {column}, as asked: validate on later rows", column, order=_time_ranks(values))
+    rule = _Rule("time", f"time column {column}, as asked: validate on later rows", column, order=_time_ranks(values))
+    if not _gives_two_folds(rule):
+        raise InvalidInput(
+            f"expected three points in time or more in {column!r}, got {_n_parts(rule)}; choose a finer time column or none"
+        )
+    return rule
 
 
 def _asked_group(dataset: Dataset, column: str) -> _Rule:
     column = find_column(dataset.frame, column, "group column")
     groups = _group_codes(dataset.frame[column])
-    if groups.max() < 1:
+    rule = _Rule("group", f"group column {column}, as asked: validate on unseen groups", column, groups=groups)
+    if not _gives_two_folds(rule):
         raise InvalidInput(f"expected two groups or more in {column!r}, got one; choose another group column")
-    return _Rule("group", f"group column {column}, as asked: validate on unseen groups", column, groups=groups)
+    return rule
+
+
+def _n_parts(rule: _Rule, rows: np.ndarray | None = None) -> int:
+    """Groups or points in time that the rule tells apart among the rows."""
+    codes = rule.groups if rule.groups is not None else rule.order
+    assert codes is not None
+    return len(pd.unique(codes if rows is None else codes[rows]))
+
+
+def _gives_two_folds(rule: _Rule) -> bool:
+    return rule.kind not in ("group", "time") or _n_parts(rule) >= (2 if rule.kind == "group" else 3)
 
 
 def _fraction(n_rows: int, kind: SplitKind, holdout: Literal["auto", "none"] | float) -> float:
@@ -218,22 +238,26 @@ def _fraction(n_rows: int, kind: SplitKind, holdout: Literal["auto", "none"] | f
     return min(share, max(cap, 0.05) if kind == "time" else cap)
 
 
-def _seal(dataset: Dataset, rule: _Rule, fraction: float, seed: int) -> Split:
+def _seal(dataset: Dataset, rule: _Rule, strata: np.ndarray | None, fraction: float, seed: int) -> Split:
     everything = np.arange(dataset.n_rows, dtype=np.int64)
     if rule.order is not None:
         everything = np.argsort(rule.order, kind="stable")
-    kept, sealed = everything, everything[:0]
+    kept, sealed, reason = everything, everything[:0], rule.reason
     if fraction > 0.0:
-        inside, outside = hold_out(rule.kind, everything, fraction, seed, rule.groups, rule.order, rule.strata)
-        kept, sealed = everything[inside], everything[outside]
+        inside, outside = hold_out(rule.kind, everything, fraction, seed, rule.groups, rule.order, strata)
+        if rule.kind in ("group", "time") and _n_parts(rule, everything[inside]) < _MIN_PARTS:
+            parts = "groups" if rule.kind == "group" else "points in time"
+            reason = f"{reason}; nothing is sealed, because {_n_parts(rule)} {parts} are too few to set some aside"
+        else:
+            kept, sealed = everything[inside], everything[outside]
     return Split(
         kind=rule.kind,
-        reason=rule.reason,
+        reason=reason,
         development=kept,
         holdout=sealed,
         groups=rule.groups,
         order=rule.order,
-        strata=rule.strata,
+        strata=strata,
         seed=seed,
         column=rule.column,
     )

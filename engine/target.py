@@ -75,6 +75,34 @@ def clean_target(column: pd.Series, task: Literal["auto"] | TaskKind = "auto") -
     return _values(name, reason, cells)
 
 
+def check_metric(metric_key: str, kind: TaskKind, y: np.ndarray) -> None:
+    """Refuse a metric that has no value on this target.
+
+    Parameters
+    ----------
+    metric_key : str
+        Key of a metric that fits the task.
+    y : ndarray (n_rows,)
+        Cleaned target: values, or class codes, on which every metric of a classification is defined.
+
+    Raises
+    ------
+    InvalidInput
+        `rmsle` with negative values, or `mape` with zeros.
+    """
+    if kind in CLASSIFICATION:
+        return
+    if metric_key == "rmsle" and (count := int((y < 0.0).sum())):
+        raise InvalidInput(
+            f"expected a target without negative values for rmsle, got {count} in {len(y)} rows (smallest {y.min():.4g}); "
+            "choose rmse or mae"
+        )
+    if metric_key == "mape" and (count := int((y == 0.0).sum())):
+        raise InvalidInput(
+            f"expected a target without zeros for mape, got {count} in {len(y)} rows; choose mae, or rmsle where none is negative"
+        )
+
+
 def _infer(cells: Cells, name: str) -> tuple[TaskKind, str]:
     words, _ = cells.distinct
     counts = cells.counts

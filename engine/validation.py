@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from .checking import NO_TIME, CheckOutcome, by_severity, run_checks, sample
 from .compare import Interval, interval_of_mean, paired_comparison
 from .deadline import Deadline
-from .errors import MleStarError
+from .errors import Cancelled, DeadlinePassed, MleStarError
 from .examination import Examination, examine_fold, heaviest
 from .experiment import Experiment
 from .final import Chosen, FinalModel, chosen, fit_final, refit_seconds, save
@@ -34,6 +34,8 @@ _REPORT_S = 4.0
 _REPORT_SHARE = 0.25
 _REFIT_MARGIN = 1.3
 _TRIED_ROWS = 2_000
+_FROM_OOF = ("CONSTANT_PREDICTIONS", "DUPLICATE_OPTIMISM")
+"""Checks of the choice's out-of-fold predictions."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,14 @@ class Validation:
     cv_interval : (float, float) or None
         95 %, corrected for shared training rows; None with a single fold.
     holdout : Holdout or None
-        The one reading of the sealed rows; `holdout_note` says what it belongs to, or why there is none.
+        The reading of the sealed rows by this choice; None where there is none or where another choice made it, and
+        `holdout_note` says so.
     model_rows : str
         Which rows the saved model was fitted on.
     outcomes : tuple of CheckOutcome
         One per check, also those that could not be computed.
+    oof_approximate : bool
+        The strategy is not a weighted mean, so what looks at out-of-fold predictions saw the plain mean of the members.
     """
 
     verdict: Verdict
@@ -83,6 +88,7 @@ class Validation:
     gates: tuple[GateResult, ...]
     outcomes: tuple[CheckOutcome, ...]
     notes: tuple[str, ...]
+    oof_approximate: bool
 
     @property
     def findings(self) -> list[Finding]:
@@ -136,8 +142,23 @@ class _Inspection:
         self.notes: list[str] = []
         self.model: FinalModel | None = None
         self.model_rows = "none"
-        self.holdout: Holdout | None = recorded_holdout(experiment)
+        self.fitted: Chosen | None = None
+        self.recorded: Holdout | None = recorded_holdout(experiment)
         self.holdout_note = "no rows were sealed"
+
+    @property
+    def holdout(self) -> Holdout | None:
+        """The reading of the sealed rows by this very choice."""
+        return self.recorded if self.recorded is not None and self.recorded.belongs_to(self.choice) else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the saved model is the choice with all its members."""
+        if self.model is None or self.fitted is None:
+            return False
+        return choice_key(self.fitted) == choice_key(self.choice) and len(self.model.members) == len(
+            self.choice.members
+        )
 
     def run(self, limits: Any, checks: Sequence[str] | None) -> Validation:
         experiment, choice = self.experiment, self.choice
@@ -150,11 +171,13 @@ class _Inspection:
         self._refit_on_all_rows()
         speed = measure_speed(self.model, rows, self.deadline) if self.model else NotApplicable("no model was fitted")
         self._tell("checking the model", 3)
-        outcomes += run_checks(experiment, "model", checks)
+        outcomes += [self._labelled(outcome) for outcome in run_checks(experiment, "model", checks)]
         examination = examine_fold(experiment, choice)
         reload: Reload | NotApplicable = NotApplicable("no model was fitted")
         if self.model is not None:
             reload = check_reload(self.model, experiment.run.model_path, rows, self.deadline)
+        if isinstance(reload, Reload) and reload.problem is not None:
+            self.notes.append(f"the saved model could not be used after loading: {reload.problem}")
         memory = peak_memory_mb()
         improvements = self._improvements()
         values = self._values(outcomes, improvements, examination, speed, reload, memory)
@@ -166,35 +189,62 @@ class _Inspection:
             float(scores.std(ddof=1)) if len(scores) > 1 else 0.0, choice.scores,
             interval_of_mean(choice.scores, experiment.evaluator.test_train_ratio),
             self.holdout, self.holdout_note, improvements, _known(examination), _known(speed), _known(reload),
-            _known(memory), self.model_rows, results, tuple(outcomes), tuple(self.notes),
+            _known(memory), self.model_rows, results, tuple(outcomes), tuple(self.notes), choice.weights is None,
         )  # fmt: skip
 
     def _tell(self, message: str, done: int) -> None:
         self.experiment.progress("validation", message, done, 4, self.choice.mean)
 
+    def _labelled(self, outcome: CheckOutcome) -> CheckOutcome:
+        """Say it where a finding rests on the mean of the members because the strategy combines them otherwise."""
+        if self.choice.weights is not None or outcome.code not in _FROM_OOF:
+            return outcome
+        label = f"approximate: from the mean of the members, which {self.choice.strategy} combines otherwise"
+        findings = [replace(finding, evidence=f"{finding.evidence} ({label})") for finding in outcome.findings]
+        return replace(outcome, findings=tuple(findings))
+
     def _fit_and_read(self) -> None:
         """Fit on development rows and read the holdout; without an unread holdout, fit on all rows at once."""
         split = self.experiment.split
-        if self.holdout is not None:
-            same = self.holdout.choice == choice_key(self.choice)
+        if self.recorded is not None:
             self.holdout_note = (
                 "read by an earlier validate for this same choice; the recorded score is repeated, nothing was read again"
-                if same
+                if self.holdout is not None
                 else "read earlier for another choice; it says nothing about the present one, and a holdout is read only once"
             )
-        if self.holdout is not None or len(split.holdout) == 0:
+        if self.recorded is not None or len(split.holdout) == 0:
             return
         self._fit(split.development, "development rows")
-        if self.model is None:
+        if self.model is None or not self.complete:
+            # The score of a part would be recorded as that of the whole: the seal stays until there is time for all members.
             self.holdout_note = NO_TIME
             return
-        reading = read_holdout(self.experiment, self.choice, self.model, self.deadline)
+        reading = self._read(self.model)
         if isinstance(reading, NotApplicable):
             self.holdout_note = reading.reason
         else:
-            self.holdout, self.holdout_note = reading, "read now, once, with the model fitted on development rows"
+            self.recorded, self.holdout_note = reading, "read now, once, with the model fitted on development rows"
+
+    def _read(self, model: FinalModel) -> Holdout | NotApplicable:
+        """Read the holdout; a model that does not predict its rows must not take the rest of the validation with it."""
+        try:
+            return read_holdout(self.experiment, self.choice, model, self.deadline)
+        except Cancelled:
+            raise
+        except DeadlinePassed:
+            return NotApplicable(NO_TIME)
+        except Exception as error:
+            log.warning("the holdout could not be read", exc_info=True)
+            return NotApplicable(f"it could not be read ({type(error).__name__}: {str(error)[:120]})")
 
     def _refit_on_all_rows(self) -> None:
+        """Replace the model on development rows; where it stays, it gets the reading of the holdout into its description."""
+        self._try_all_rows()
+        if self.model is not None and self.fitted is not None and self.model_rows == "development rows" and self.holdout:
+            about = self._about(self.model, self.fitted, self.model_rows)
+            save(self.model, self.experiment.run.model_path, about)
+
+    def _try_all_rows(self) -> None:
         everything = np.arange(self.experiment.dataset.n_rows)
         if self.model is not None and refit_seconds(self.choice) * _REFIT_MARGIN > self.deadline.remaining():
             self.notes.append(
@@ -222,31 +272,34 @@ class _Inspection:
             if self.model is not None and len(model.members) < len(self.model.members):
                 self.notes.append(f"the time did not allow all members on {rows}: the model on {self.model_rows} stays")
                 return
-            save(model, self.experiment.run.model_path, self._about(rows))
-            self.model, self.model_rows = model, rows
+            save(model, self.experiment.run.model_path, self._about(model, attempt, rows))
+            self.model, self.fitted, self.model_rows = model, attempt, rows
             return
 
     def _shortfall(self) -> list[str]:
         """Why the saved model is not the one that was validated; empty where it is."""
         if self.model is None:
             return ["no model could be fitted in the time left; raise time_budget_s"]
-        fitted, wanted = len(self.model.members), len(self.choice.members)
-        if fitted == wanted:
+        if self.complete:
             return []
+        fitted, wanted = len(self.model.members), len(self.choice.members)
         return [
             f"the saved model holds {fitted} of {wanted} members for want of time; call validate again with more time_budget_s"
         ]
 
-    def _about(self, rows: str) -> dict[str, Any]:
+    def _about(self, model: FinalModel, fitted: Chosen, rows: str) -> dict[str, Any]:
+        """Describe a model; scores are None where members of what was scored are missing in it."""
         task = self.experiment.task
+        whole = len(model.members) == len(fitted.members)
+        reading = self.recorded if self.recorded is not None and self.recorded.belongs_to(fitted) else None
         return {
             "run_id": self.experiment.run.run_id,
             "task": task.kind,
             "metric": task.metric.key,
-            "cross_validation": self.choice.mean,
-            "holdout": self.holdout.score if self.holdout else None,
-            "strategy": self.choice.strategy,
-            "choice": choice_key(self.choice),
+            "cross_validation": fitted.mean if whole else None,
+            "holdout": reading.score if whole and reading else None,
+            "strategy": fitted.strategy,
+            "choice": choice_key(fitted) if whole else None,
             "fitted_on": rows,
             "seed": self.experiment.seed,
             "fingerprint": self.experiment.dataset.fingerprint,
@@ -297,7 +350,7 @@ class _Inspection:
         }
         if len(scores) > 1 and mean != 0.0:
             values["fold_std"] = float(scores.std(ddof=1) / abs(mean))
-        if self.holdout is not None and self.holdout.choice == choice_key(self.choice) and mean != 0.0:
+        if self.holdout is not None and mean != 0.0:
             values["holdout_gap"] = abs(self.holdout.score - mean) / abs(mean)
         return values
 

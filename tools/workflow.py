@@ -92,6 +92,8 @@ def perform(
         experiment = _open(request, run, resources, deadline, budget_s, report_progress)
     else:
         experiment = reopen_experiment(run, resources, deadline, report_progress)
+    if tool.name == PHASES[-1]:
+        experiment.whole = deadline
     missing = list(_missing(tool, run))
     clocks = _clocks([*missing, tool], deadline)
     for step in missing:

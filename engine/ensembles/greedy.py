@@ -1,8 +1,8 @@
 """Greedy selection with replacement (Caruana et al. 2004), bagged over members, on the task's own metric.
 
 Each bag starts from the best of a random half of the members and adds, round by round, the member whose addition scores best; the
-weights are how often each was taken. The candidate of the last word is compared on the same rows with the best single member, which
-wins ties, so the result is never worse than it there.
+weights are how often each was taken. The outcome is compared with the best single member on up to 50,000 rows and is never worse than
+it there. Rows are sampled by their number and width alone, so that a fit takes about a second and the clock has no say in it.
 """
 
 from __future__ import annotations
@@ -11,71 +11,47 @@ import numpy as np
 
 from ..plugins import Ensemble, FittedEnsemble
 from ..task import Task
+from ._quick_scores import QuickLoss
 from ._weighted import FittedWeights
 
 _ROUNDS = 25
 _BAGS = 4
-_EVALUATED_VALUES = 3_000_000
-"""About how many predictions may be scored in all; rows are sampled down to it."""
-
-
-class _Scorer:
-    """Loss (lower is better) of predictions on fixed rows, quick where the metric allows it."""
-
-    def __init__(self, y: np.ndarray, task: Task) -> None:
-        self._y = y
-        self._task = task
-        self._quick_auc = task.kind == "binary" and task.metric.key == "roc_auc"
-        self._positive = y == 1
-        self._pairs = float(self._positive.sum()) * float((~self._positive).sum())
-
-    def __call__(self, prediction: np.ndarray) -> float:
-        if self._quick_auc:
-            return -self._auc(prediction[:, 1])
-        score = self._task.metric.score(self._y, prediction)
-        return -score if self._task.metric.greater_is_better else score
-
-    def _auc(self, scores: np.ndarray) -> float:
-        """Mann–Whitney statistic with ties counted half."""
-        order = np.argsort(scores, kind="stable")
-        ordered = scores[order]
-        ranks = np.arange(1.0, len(scores) + 1.0)
-        edges = np.flatnonzero(np.diff(ordered)) + 1
-        if len(edges) + 1 < len(scores):
-            starts = np.concatenate([[0], edges])
-            ends = np.concatenate([edges, [len(scores)]])
-            ranks = np.repeat((starts + ends + 1) / 2, ends - starts)
-        hits = self._positive[order]
-        n_positive = hits.sum()
-        return float((ranks[hits].sum() - n_positive * (n_positive + 1) / 2) / self._pairs)
+_SEARCHED_VALUES = 20_000_000
+"""About how many predictions may be scored in the search; rows are sampled down to it, to 1,000 at least."""
+_COMPARED_VALUES, _COMPARED_ROWS = 400_000, 50_000
+"""How much of each member the last comparison reads at most."""
 
 
 def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsemble:
     if len(stack) == 1:
         return FittedWeights((1.0,))
     random = np.random.default_rng(seed)
-    sampled, sampled_y = _sample(stack, y, task, random)
-    scorer = _Scorer(sampled_y, task)
+    n_compared = min(_COMPARED_ROWS, _COMPARED_VALUES // stack.shape[2])
+    stack, y = _sample(stack, y, task, n_compared, random)
+    scorings = len(stack) * _ROUNDS * (1 + _BAGS / 2)
+    n_searched = max(1_000, int(_SEARCHED_VALUES / scorings / stack.shape[2]))
+    searched, searched_y = _sample(stack, y, task, n_searched, random)
+    loss = QuickLoss(searched_y, task)
     counts = np.zeros(len(stack))
     for _ in range(_BAGS):
         size = max(2, (len(stack) + 1) // 2) if len(stack) > 3 else len(stack)
         members = np.sort(random.choice(len(stack), size, replace=False))
-        counts[members] += _select(sampled[members], scorer)
-    full = _select(sampled, scorer)
-    exact = _Scorer(y, task)
-    single = np.eye(len(stack))[int(np.argmin([exact(member) for member in stack]))]
+        counts[members] += _select(searched[members], loss)
+    full = _select(searched, loss)
+    compared = QuickLoss(y, task)
+    single = np.eye(len(stack))[int(np.argmin([compared(member) for member in stack]))]
     candidates = [FittedWeights.of(weights) for weights in (single, full, counts + full)]
-    losses = [exact(candidate.combine(stack)) for candidate in candidates]
+    losses = [compared(candidate.combine(stack)) for candidate in candidates]
     # Bagged weights generalise better: they are preferred unless they lose to the best member.
     if losses[2] <= losses[0]:
         return candidates[2]
     return candidates[int(np.argmin(losses))]
 
 
-def _sample(stack: np.ndarray, y: np.ndarray, task: Task, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows few enough for all scorings to take about a second; every class keeps a share."""
-    scorings = len(stack) * _ROUNDS * (1 + _BAGS / 2)
-    n_rows = int(max(2_000, _EVALUATED_VALUES * 10 / scorings / stack.shape[2]))
+def _sample(
+    stack: np.ndarray, y: np.ndarray, task: Task, n_rows: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """About `n_rows` random rows of all members, or all rows; every class keeps a share."""
     if len(y) <= n_rows:
         return stack, y
     if not task.is_classification:
@@ -92,13 +68,13 @@ def _sample(stack: np.ndarray, y: np.ndarray, task: Task, random: np.random.Gene
     return stack[:, rows], y[rows]
 
 
-def _select(stack: np.ndarray, scorer: _Scorer) -> np.ndarray:
+def _select(stack: np.ndarray, loss: QuickLoss) -> np.ndarray:
     """Return the weights (n_members,), summing to 1, of the best prefix of one greedy run."""
     total = np.zeros(stack.shape[1:])
     counts = np.zeros(len(stack))
     best_loss, best = np.inf, counts
     for size in range(1, _ROUNDS + 1):
-        losses = [scorer((total + member) / size) for member in stack]
+        losses = [loss((total + member) / size) for member in stack]
         winner = int(np.argmin(losses))
         total = total + stack[winner]
         counts = counts.copy()

@@ -86,7 +86,7 @@ def test_the_coordinators_plan_is_tried_first_and_scored_here(experiment: Experi
 def test_an_ensemble_is_scored_on_folds_its_weights_have_not_seen(experiment: Experiment) -> None:
     members = member_pool(experiment)
     oracle = ensembles()["greedy"]
-    scores = cross_fitted_scores(experiment, oracle, members)
+    scores = cross_fitted_scores(experiment, oracle, members, Deadline(30))
     assert len(scores) == experiment.plan.n_folds
 
 
