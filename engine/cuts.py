@@ -57,7 +57,7 @@ def time_blocks(order: np.ndarray, n_folds: int, shift: float = 0.0) -> list[Pai
     first = max(1.0 - VALIDATED_SHARE - width * shift, width / 2)
     wanted = np.linspace(first, 1.0, n_folds + 1)[:-1] * len(order)
     cuts = np.unique(_nearest(starts, wanted))
-    if len(cuts) == 1 < min(n_folds, len(starts)):
+    if len(cuts) == 1 and n_folds > 1 and len(starts) > 1:
         place = min(int(np.searchsorted(starts, cuts[0])), len(starts) - 2)
         cuts = starts[place : place + 2]
     ends = np.append(cuts[1:], len(order))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,46 @@ def test_classes_are_spread_evenly_over_folds(values: np.ndarray, n_folds: int, 
     assert (np.ptp(np.array(counts), axis=0) <= 1).all()
 
 
-def test_a_class_with_fewer_rows_than_folds_needs_no_warning() -> None:
-    labels = np.array([0] * 97 + [1] * 3)
-    held = [labels[fold.valid].sum() for fold in split("stratified", 100, labels).folds(5)]
+@pytest.mark.parametrize(("positives", "n_folds"), [(3, 3), (2, 2), (1, 5), (7, 5)])
+def test_a_rare_class_limits_the_folds_of_a_binary_task(positives: int, n_folds: int) -> None:
+    labels = np.array([0] * 20 + [1] * positives)
+    folds = split("stratified", len(labels), labels).folds(5)
+    assert len(folds) == n_folds
+    assert positives == 1 or all(labels[fold.valid].any() for fold in folds)
+
+
+def test_a_class_of_many_with_fewer_rows_than_folds_misses_some_folds() -> None:
+    labels = np.array([0] * 50 + [1] * 47 + [2] * 3)
+    held = [(labels[fold.valid] == 2).sum() for fold in split("stratified", 100, labels).folds(5)]
     assert sorted(held) == [0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["group", "time"])
+def test_folds_with_one_class_are_left_out_while_two_others_remain(kind: str) -> None:
+    parts = np.repeat(np.arange(10), 10)
+    labels = np.where(np.isin(parts, (5, 8)), 0, np.arange(100) % 2)
+    mixed = replace(split(kind, 100, parts), strata=labels)
+    kept, cut = mixed.folds(10), replace(mixed, strata=None).folds(10)
+    assert 2 <= len(kept) < len(cut)
+    assert all(np.ptp(labels[fold.valid]) == 1 for fold in kept)
+    assert len(mixed.inner_folds(np.arange(100), 10, 0)) == len(cut)
+    alone = replace(mixed, strata=(parts == 8).astype(np.int64))
+    assert len(alone.folds(10)) == len(cut)
+
+
+@pytest.mark.parametrize("kind", ["plain", "stratified", "group", "time"])
+def test_no_fold_has_an_empty_part(kind: str) -> None:
+    one = split(kind, 6, np.zeros(6, dtype=np.int64))
+    assert one.folds(3, rows=np.arange(1)) == ()
+    assert one.inner_folds(np.arange(0), 3, 0) == []
+    for fold in split(kind, 6, np.arange(6) // 3).folds(5):
+        assert len(fold.train)
+        assert len(fold.valid)
+
+
+@pytest.mark.parametrize("sizes", [(98, 1, 1), (1, 1, 98), (1, 98, 1)])
+def test_three_points_in_time_give_two_folds_however_unequal(sizes: tuple[int, ...]) -> None:
+    assert len(split("time", 100, np.repeat(np.arange(3), sizes)).folds(2)) == 2
 
 
 def test_time_folds_validate_the_later_part_in_expanding_windows_and_repeats_shift_the_cuts() -> None:
@@ -122,6 +159,7 @@ def test_the_key_tells_splits_with_other_groups_apart() -> None:
 
 
 def test_a_saved_split_comes_back_with_the_same_key(tmp_path: Path) -> None:
-    saved = split("group", 20, np.arange(20) // 2)
+    saved = replace(split("group", 20, np.arange(20) // 2), strata=np.arange(20) % 2)
+    assert saved.key != replace(saved, strata=None).key
     saved.save(tmp_path / "split.npz")
     assert Split.load(tmp_path / "split.npz").key == saved.key

@@ -106,12 +106,14 @@ def test_what_the_user_names_is_followed() -> None:
     [
         ({"time_column": "whne"}, "did you mean 'when'"),
         ({"time_column": "shop"}, "expected dates"),
+        ({"time_column": "half"}, "three points in time or more in 'half', got 2"),
         ({"group_column": "same"}, "two groups or more"),
         ({"holdout": 0.7}, "holdout of auto"),
     ],
 )
 def test_what_cannot_be_followed_is_refused(options: dict[str, Any], message: str) -> None:
-    columns = {"when": DAYS, "shop": ["a", "b", "c"] * 400, "same": ["a"] * N, "x": noise(), "y": noise()}
+    shop, half = ["a", "b", "c"] * 400, np.repeat([2020, 2021], N // 2)
+    columns = {"when": DAYS, "shop": shop, "half": half, "same": ["a"] * N, "x": noise(), "y": noise()}
     with pytest.raises(InvalidInput, match=message):
         choose_split(*opened(columns), **options)
 
@@ -142,6 +144,32 @@ def test_the_holdout_follows_the_rule_of_the_split() -> None:
     by_group = choose_split(*opened(columns), holdout=0.2, group_column="shop")
     shops = np.array(columns["shop"])
     assert not set(shops[by_group.holdout]) & set(shops[by_group.development])
+
+
+@pytest.mark.parametrize(
+    ("named", "n_parts", "sealed"),
+    [
+        ("group_column", 2, False),
+        ("group_column", 3, False),
+        ("group_column", 5, True),
+        ("time_column", 3, False),
+        ("time_column", 5, True),
+    ],
+)
+def test_few_groups_or_points_in_time_are_all_left_to_the_search(named: str, n_parts: int, sealed: bool) -> None:
+    n_rows = 2_400
+    columns = {"part": np.arange(n_rows) % n_parts + 2_000, "x": noise(n_rows), "y": noise(n_rows)}
+    split = choose_split(*opened(columns), **{named: "part"})
+    assert bool(len(split.holdout)) == sealed
+    assert ("nothing is sealed" in split.reason) != sealed
+    assert len(split.folds(4)) >= 2
+
+
+def test_a_split_of_classes_knows_them_under_every_rule() -> None:
+    columns = {"shop": [f"s{i % 60}" for i in range(N)], "x": noise(), "y": ["a", "b"] * (N // 2)}
+    split = choose_split(*opened(columns), group_column="shop")
+    assert split.kind == "group"
+    assert split.strata is not None
 
 
 def test_the_choice_is_the_same_every_time() -> None:

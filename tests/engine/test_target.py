@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from mle_star.engine.errors import InvalidInput
-from mle_star.engine.target import clean_target, find_column
+from mle_star.engine.target import check_metric, clean_target, find_column
 
 
 def series(values: list[object]) -> pd.Series:
@@ -66,6 +67,16 @@ def test_rare_classes_are_kept_and_reported() -> None:
 def test_a_target_that_cannot_be_learnt_is_refused(values: list[object], task: str, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         clean_target(series(values), task)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("metric", "values"), [("rmsle", [-0.5, 2.0]), ("mape", [0.0, 2.0])])
+def test_a_metric_without_a_value_on_the_target_is_refused(metric: str, values: list[float]) -> None:
+    y = np.array(values)
+    with pytest.raises(InvalidInput, match=f"for {metric}, got 1 in 2 rows"):
+        check_metric(metric, "regression", y)
+    check_metric("rmse", "regression", y)
+    check_metric(metric, "regression", np.abs(y) + 1.0)
+    check_metric("roc_auc", "binary", np.array([0, 1]))
 
 
 def test_an_unknown_column_is_answered_with_the_nearest_name() -> None:
