@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from mle_star.engine.checking import run_checks
+from mle_star.engine.checking import NO_TIME, run_checks
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.errors import NotFound
 from mle_star.engine.experiment import Experiment
@@ -61,6 +61,32 @@ def test_a_column_missing_exactly_for_one_class_is_found(tmp_path: Path) -> None
     frame["reason"] = np.where(frame["y"] == "yes", np.random.default_rng(2).choice(list("abcd"), 600), None)
     (finding,) = found("LEAK_SINGLE_FEATURE", open_experiment(tmp_path, frame))
     assert "reason" in finding.title
+
+
+class Ticking:
+    """A clock that moves by a second whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_columns_the_clock_left_out_are_never_reported_as_clean(tmp_path: Path) -> None:
+    experiment = open_experiment(tmp_path, generated_table("binary"))
+    experiment.deadline = Deadline(6, clock=Ticking())
+    assert checks()["LEAK_SINGLE_FEATURE"].run(experiment) == NotApplicable(NO_TIME)
+
+
+def test_a_leak_found_before_the_clock_stopped_stands(tmp_path: Path) -> None:
+    frame = generated_table("binary", 600)
+    leak = np.where(frame["y"] == "yes", 5.0, 0.0) + np.random.default_rng(1).uniform(0, 4, len(frame))
+    frame.insert(0, "score_after", leak)
+    experiment = open_experiment(tmp_path, frame)
+    experiment.deadline = Deadline(12, clock=Ticking())
+    assert [finding.severity for finding in found("LEAK_SINGLE_FEATURE", experiment)] == ["critical"]
 
 
 def test_duplicate_rows_across_folds_are_counted_with_their_targets(tmp_path: Path) -> None:

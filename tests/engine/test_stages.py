@@ -13,14 +13,16 @@ import pytest
 from mle_star.engine.ablation import run_ablation
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.deadline import Deadline
+from mle_star.engine.defaults import default_solution
 from mle_star.engine.ensembling import build_ensemble, cross_fitted_scores, member_pool
 from mle_star.engine.errors import InvalidInput, NotFound, Refused
 from mle_star.engine.experiment import Experiment, reopen_experiment
 from mle_star.engine.final import chosen, fit_final, load, save
 from mle_star.engine.leaderboard import leaderboard
+from mle_star.engine.pipeline import TrainingRows, fit_solution
 from mle_star.engine.refinement import refine
 from mle_star.engine.registry import ensembles
-from mle_star.engine.solution import Block
+from mle_star.engine.solution import Block, Suggestion
 from opened import generated_table, open_experiment
 
 LEARNERS = ("linear", "lightgbm", "extra_trees")
@@ -47,7 +49,7 @@ def test_an_unknown_learner_is_named_with_the_accepted_ones(experiment: Experime
 
 
 def test_ablation_finds_the_block_that_matters(experiment: Experiment) -> None:
-    result = run_ablation(experiment, Deadline(10))
+    result = run_ablation(experiment, Deadline(6))
     assert result.rows
     assert all(0.0 <= row.p_value <= 1.0 for row in result.rows)
     assert all(row.interval[0] <= row.impact <= row.interval[1] for row in result.rows)
@@ -63,7 +65,7 @@ def test_ablation_refuses_a_block_the_solution_does_not_have(experiment: Experim
 
 
 def test_refinement_keeps_a_plan_only_beyond_the_noise(experiment: Experiment) -> None:
-    result = refine(experiment, Deadline(15), outer=2, inner=3)
+    result = refine(experiment, Deadline(6), outer=2, inner=3)
     metric = experiment.task.metric
     assert not metric.better(result.before, result.after)
     for step in result.steps:
@@ -159,3 +161,46 @@ def test_the_smallest_budget_still_gives_an_answer(tmp_path: Path) -> None:
     result = build_baselines(opened, Deadline(0.01))
     assert result.tried >= 1
     assert leaderboard(opened), "the floor is always scored: an empty answer is never the result of a short budget"
+
+
+def test_a_warm_cache_changes_nothing_about_a_run(tmp_path: Path) -> None:
+    frame = generated_table("binary", 400)
+    research = [Suggestion(Block.of("features", "pair_products")), Suggestion(Block.of("clean", "clip_outliers"))]
+    boards, seconds = [], []
+    for _ in range(2):
+        opened = open_experiment(tmp_path, frame)
+        deadline = Deadline(60)
+        build_baselines(opened, deadline, ["linear", "lightgbm"], research)
+        boards.append(
+            [(ranked.evaluation.key, ranked.origin, ranked.evaluation.scores) for ranked in leaderboard(opened)]
+        )
+        seconds.append([ranked.evaluation.seconds for ranked in leaderboard(opened)])
+    assert boards[0] == boards[1]
+    assert seconds[0] == seconds[1], "what a cached evaluation cost is what it cost when it was computed"
+    assert any(origin == "research-informed" for _, origin, _ in boards[0])
+
+
+def test_a_reopened_run_neither_charges_nor_repeats_what_it_has(experiment: Experiment) -> None:
+    again = reopen_experiment(experiment.run, experiment.resources, Deadline(60))
+    entries = sum(1 for _ in experiment.run.journal.read("evaluation"))
+    deadline = Deadline(60)
+    again.evaluator.evaluate(leaderboard(again)[0].evaluation.solution, deadline)
+    assert deadline.elapsed() < 1
+    assert sum(1 for _ in experiment.run.journal.read("evaluation")) == entries
+
+
+@pytest.mark.parametrize("learner", ["linear", "lightgbm", "catboost", "hist_gradient_boosting", "mlp"])
+def test_training_rows_with_one_target_value_and_empty_columns_still_give_a_prediction(
+    tmp_path: Path, learner: str
+) -> None:
+    frame = generated_table("multiclass", 120)
+    frame["late"] = np.where(np.arange(120) < 60, np.nan, 1.0) * np.arange(120)
+    opened = open_experiment(tmp_path, frame, holdout="none")
+    first = np.arange(60)
+    same = first[opened.dataset.y[first] == opened.dataset.y[first][0]]
+    setting, table = opened.evaluator.setting, opened.dataset.table
+    for positions in (same, first):
+        rows = TrainingRows(setting, table, opened.dataset.y, positions, 1, Deadline(30))
+        prediction = fit_solution(rows, default_solution(learner, opened.shape)).predict_table(table)
+        assert prediction.shape == (120, 3)
+        assert np.isfinite(prediction).all()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mle_star.engine import examination, validation as validating
 from mle_star.engine import holdout as sealed
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.ensembling import build_ensemble
-from mle_star.engine.errors import InvalidInput, NotFound
+from mle_star.engine.errors import DeadlinePassed, InvalidInput, NotFound
 from mle_star.engine.experiment import Experiment
-from mle_star.engine.final import chosen, load
+from mle_star.engine.final import Chosen, FinalModel, chosen, fit_final, load
+from mle_star.engine.leaderboard import leaderboard
+from mle_star.engine.plugins import NotApplicable
+from mle_star.engine.serving import check_reload
 from mle_star.engine.validation import Validation, validate
 from opened import generated_table, open_experiment
 
@@ -112,6 +117,130 @@ def test_a_holdout_spent_on_another_choice_says_nothing_about_this_one(tmp_path:
     validation = validate(experiment)
     assert status(validation)["holdout_gap"] == "not applicable"
     assert "another choice" in validation.holdout_note
+    assert validation.holdout is None
+    assert described(experiment)["holdout"] is None
+
+
+def described(experiment: Experiment) -> dict[str, object]:
+    about = json.loads((experiment.run.model_path / "about.json").read_text())
+    assert isinstance(about, dict)
+    return about
+
+
+def averaged(experiment: Experiment) -> Chosen:
+    """The two learners as a weighted mean, whether or not the run would keep it."""
+    members = [experiment.evaluator.recall(row.evaluation.solution) for row in leaderboard(experiment)]
+    members = [member for member in members if member is not None and member.solution.model.component != "dummy"][:2]
+    return Chosen("weights", tuple(members), (0.6, 0.4), members[0].scores)
+
+
+def offered(experiment: Experiment, choice: Chosen, monkeypatch: pytest.MonkeyPatch) -> Experiment:
+    """The experiment with this choice, and without the checks that cost time."""
+    monkeypatch.setattr(validating, "chosen", lambda _: choice)
+    # Under 15 s no other process is started to load the model.
+    experiment.deadline = Deadline(14)
+    return experiment
+
+
+def test_a_model_without_all_members_does_not_break_the_seal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = prepared(tmp_path, holdout=0.25)
+    choice = averaged(experiment)
+    slow = replace(choice.members[1], refit_s=1e6)
+    partial = replace(choice, members=(choice.members[0], slow))
+    first = validate(offered(experiment, partial, monkeypatch), checks=["LEAK_TARGET_COPY"])
+    assert (first.holdout, first.holdout_note, first.verdict) == (None, validating.NO_TIME, "NOT READY")
+    assert list(experiment.run.journal.read("holdout_read")) == []
+    assert described(experiment)["cross_validation"] is None
+    second = validate(offered(experiment, choice, monkeypatch), checks=["LEAK_TARGET_COPY"])
+    assert second.holdout is not None
+    assert second.holdout.members == 2
+    assert described(experiment)["holdout"] == second.holdout.score
+
+
+def test_a_fallback_to_one_member_does_not_break_the_seal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = prepared(tmp_path, holdout=0.25)
+    choice = averaged(experiment)
+
+    def broken(opened: Experiment, asked: Chosen, positions: np.ndarray, deadline: Deadline) -> FinalModel:
+        if asked.strategy != "single":
+            raise MemoryError("too large")
+        return fit_final(opened, asked, positions, deadline)
+
+    monkeypatch.setattr(validating, "fit_final", broken)
+    validation = validate(offered(experiment, choice, monkeypatch), checks=["LEAK_TARGET_COPY"])
+    assert validation.holdout is None
+    assert validation.verdict == "NOT READY"
+    assert list(experiment.run.journal.read("holdout_read")) == []
+    assert described(experiment)["strategy"] == "single"
+
+
+def test_a_model_that_stays_on_development_rows_carries_its_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = prepared(tmp_path, holdout=0.25)
+    choice = chosen(experiment)
+    monkeypatch.setattr(validating, "_REFIT_MARGIN", 1e9)
+    validation = validate(offered(experiment, choice, monkeypatch), checks=["LEAK_TARGET_COPY"])
+    assert validation.model_rows == "development rows"
+    assert validation.holdout is not None
+    assert described(experiment)["holdout"] == validation.holdout.score
+    load(experiment.run.model_path)
+
+
+def test_a_learner_stopped_by_the_clock_leaves_the_validation_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = prepared(tmp_path, holdout=0.25)
+
+    def stopped(*_: object, **__: object) -> object:
+        raise DeadlinePassed("the time budget ended while fitting")
+
+    monkeypatch.setattr(examination, "fit_solution", stopped)
+    validation = validate(offered(experiment, chosen(experiment), monkeypatch), checks=["TRAIN_VALID_GAP"])
+    assert validation.examination is None
+    assert validation.outcomes[0].not_applicable == validating.NO_TIME
+    assert status(validation)["train_gap"] == "not applicable"
+    assert validation.verdict == "NOT READY"
+
+
+def test_a_saved_model_that_cannot_be_loaded_fails_its_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = prepared(tmp_path, holdout="none")
+    save = validating.save
+
+    def damaged(model: FinalModel, folder: Path, about: dict[str, object]) -> None:
+        save(model, folder, about)
+        (folder / "model.joblib").write_bytes(b"nothing")
+
+    monkeypatch.setattr(validating, "save", damaged)
+    validation = validate(offered(experiment, chosen(experiment), monkeypatch), checks=["LEAK_TARGET_COPY"])
+    assert status(validation)["reload"] == "failed"
+    assert validation.reload is not None
+    assert validation.reload.changed == validation.reload.rows > 0
+    assert any("does not match its manifest" in note for note in validation.notes)
+
+
+def test_a_fresh_process_that_fails_is_a_failed_reload(pair: tuple[Experiment, Validation], tmp_path: Path) -> None:
+    experiment, _ = pair
+    model, frame = load(experiment.run.model_path), experiment.dataset.frame.iloc[:5]
+    reload = check_reload(model, tmp_path / "nowhere", frame, Deadline(60))
+    assert not isinstance(reload, NotApplicable)
+    assert (reload.changed, reload.fresh_process) == (5, True)
+    assert reload.problem is not None
+    assert "is not a model folder" in reload.problem
+
+
+def test_what_rests_on_the_mean_of_a_stack_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = generated_table("binary", 200)
+    experiment = open_experiment(tmp_path, frame, holdout="none")
+    build_baselines(experiment, Deadline(30), ("linear",))
+    (dummy,) = [row for row in leaderboard(experiment) if row.family == "dummy"]
+    member = experiment.evaluator.recall(dummy.evaluation.solution)
+    assert member is not None
+    stack = Chosen("rank_mean", (member, member), None, member.scores)
+    monkeypatch.setattr("mle_star.engine.checks.constant_predictions.chosen", lambda _: stack)
+    validation = validate(offered(experiment, stack, monkeypatch), checks=["CONSTANT_PREDICTIONS"])
+    assert validation.oof_approximate
+    assert "approximate: from the mean of the members" in validation.findings[0].evidence
 
 
 def test_without_a_holdout_the_gate_is_not_applicable(tmp_path: Path) -> None:

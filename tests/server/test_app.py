@@ -153,5 +153,6 @@ def test_the_entry_for_mcp_dev_loads_outside_its_package(tmp_path: Path) -> None
         "spec = importlib.util.spec_from_file_location('server_module', sys.argv[1])\n"
         "module = importlib.util.module_from_spec(spec)\nspec.loader.exec_module(module)\n"
         "assert module.server.name == 'mle-star'\n"
+        "assert module.server.dependencies == ['mcp[cli]'], 'mcp run needs it in the environment that mcp dev makes'\n"
     )
     subprocess.run([sys.executable, "-c", probe, str(entry)], check=True, cwd=tmp_path)

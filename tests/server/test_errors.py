@@ -21,7 +21,7 @@ def told(**arguments: object) -> str:
 def test_argument_errors_are_one_paragraph_that_says_what_is_accepted() -> None:
     text = told(path="a.csv", target="y", task="ranking", time_budget_s=-1)
     assert text == (
-        "time_budget_s should be greater than 0, got -1; task should be 'auto', 'binary', 'multiclass' or 'regression', "
+        "time_budget_s should be above 0 and at most 86,400, got -1; task should be 'auto', 'binary', 'multiclass' or 'regression', "
         "got 'ranking'. Correct this and call profile_dataset again"
     )
 
@@ -30,6 +30,14 @@ def test_a_missing_and_a_misspelt_argument_are_named() -> None:
     text = told(path="a.csv", targt="y")
     assert "target is required" in text
     assert "there is no argument targt; did you mean target?" in text
+
+
+def test_a_broken_bound_or_pattern_is_told_with_all_that_is_accepted() -> None:
+    assert "holdout should be auto, none, or the sealed share of rows, e.g. 0.2, got '1e-3'" in told(
+        path="a.csv", target="y", holdout="1e-3"
+    )
+    assert "wait_s should be at least 0 and at most 300, got 999" in told(path="a.csv", target="y", wait_s=999)
+    assert "target must not be empty, got ''" in told(path="a.csv", target="")
 
 
 def test_long_input_is_cut() -> None:
