@@ -36,6 +36,8 @@ _TIME = Group("Time and machine", sort_key=2)
 _SEARCH = Group("Search", sort_key=3)
 _SHOW = Group("What is shown", sort_key=4)
 _POSITIVE = validators.Number(gt=0)
+_BUDGET = validators.Number(gt=0, lte=86_400)
+_LEAST_HOLDOUT, _MOST_HOLDOUT = 0.001, 0.5
 
 
 def _version() -> str:
@@ -76,24 +78,28 @@ def run(
     ] = (),
     output: Annotated[Path | None, Parameter(group=_DATA)] = None,
     name: Annotated[str | None, Parameter(group=_DATA)] = None,
-    time_budget: Annotated[float | None, Parameter(group=_TIME, metavar="SECONDS", validator=_POSITIVE)] = None,
+    time_budget: Annotated[float | None, Parameter(group=_TIME, metavar="SECONDS", validator=_BUDGET)] = None,
     timeout: Annotated[float | None, Parameter(group=_TIME, metavar="SECONDS", validator=_POSITIVE)] = None,
-    max_agents: Annotated[int | None, Parameter(group=_TIME, validator=validators.Number(gte=1))] = None,
+    max_agents: Annotated[int | None, Parameter(group=_TIME, validator=validators.Number(gte=1, lte=1024))] = None,
     home: Annotated[Path | None, Parameter(group=_TIME, metavar="DIR")] = None,
-    search_iterations: Annotated[int | None, Parameter(group=_SEARCH)] = None,
-    refinement_iterations: Annotated[int | None, Parameter(group=_SEARCH)] = None,
-    seed: Annotated[int, Parameter(group=_SEARCH)] = 0,
-    interactive: Annotated[bool, Parameter(group=_SHOW, negative="--non-interactive")] = False,
+    search_iterations: Annotated[
+        int | None, Parameter(group=_SEARCH, validator=validators.Number(gte=0, lte=5))
+    ] = None,
+    refinement_iterations: Annotated[
+        int | None, Parameter(group=_SEARCH, validator=validators.Number(gte=0, lte=32))
+    ] = None,
+    seed: Annotated[int, Parameter(group=_SEARCH, validator=validators.Number(gte=0, lte=2**31 - 1))] = 0,
+    interactive: Annotated[bool, Parameter(group=_SHOW, negative="--non-interactive", show_default=False)] = False,
     output_format: Annotated[OutputFormat, Parameter(group=_SHOW)] = "text",
-    verbose: Annotated[bool, Parameter(group=_SHOW)] = False,
-    quiet: Annotated[bool, Parameter(group=_SHOW)] = False,
+    verbose: Annotated[bool, Parameter(group=_SHOW, show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(group=_SHOW, show_default=False)] = False,
 ) -> int:
     """Find, validate and save the best model for one table.
 
     Parameters
     ----------
     dataset
-        The table: CSV (any separator or encoding, compressed or not), Parquet, Arrow, Feather or Excel.
+        The table: CSV (any separator or encoding, compressed or not), Parquet, Arrow, Feather, or Excel with the excel extra.
     target
         The column to predict.
     task
@@ -101,7 +107,7 @@ def run(
     metric
         What is optimised; auto takes ROC AUC, log loss or RMSE by task.
     holdout
-        Rows sealed until the end: auto (on from 2,000 rows), none, or a fraction such as 0.2.
+        Rows sealed until the end: auto (on from 2,000 rows), none, or a fraction such as 0.2, below 0.5.
     time_column
         Split in the order of this column: train on the past, score on the future.
     group_column
@@ -113,7 +119,7 @@ def run(
     name
         Name of the run; default: the file's name.
     time_budget
-        Seconds for everything, counted from the start of this command.
+        Seconds for everything, counted from the start of this command; default: 120 or MLE_STAR_TIME_BUDGET_S.
     timeout
         Hard limit in seconds: the work is stopped there, without a result, with exit code 3.
     max_agents
@@ -121,13 +127,13 @@ def run(
     home
         Folder for runs, models and the cache; default: MLE_STAR_HOME or ~/.mle-star.
     search_iterations
-        Technique cards to put to the test, at most.
+        Rounds of four technique cards, 0 to 5; 0 leaves the search out. Default: 2.
     refinement_iterations
-        Outer refinement steps, at most.
+        Blocks to refine per solution, 0 to 32; 0 leaves ablation and refinement out. Default: 4.
     seed
         The same seed, data and versions give the same result where the clock did not cut the work.
     interactive
-        Ask before each phase.
+        Ask before each phase; --non-interactive is the default.
     output_format
         text for people, json for one document at the end, stream-json for one event a line.
     verbose
@@ -280,15 +286,17 @@ def _settings(near: tuple[Path | None, ...] = (), **flags: object) -> Settings:
 
 
 def _holdout(text: str) -> str:
-    """`auto`, `none`, or a fraction between 0 and 1 in plain decimals."""
+    """`auto`, `none`, or a fraction in plain decimals."""
     if text in {"auto", "none"}:
         return text
     try:
         fraction = float(text)
     except ValueError:
         fraction = math.nan
-    if not 0.0 < fraction < 1.0:
-        raise InvalidInput(f"expected --holdout auto, none or a fraction between 0 and 1, got {text!r}")
+    if not _LEAST_HOLDOUT <= fraction < _MOST_HOLDOUT:
+        raise InvalidInput(
+            f"expected --holdout auto, none or a fraction from {_LEAST_HOLDOUT:g} to below {_MOST_HOLDOUT:g}, got {text!r}"
+        )
     return f"{fraction:.6f}".rstrip("0")
 
 

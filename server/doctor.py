@@ -21,7 +21,7 @@ from typing import Literal
 
 import anyio
 
-from ..engine.errors import MleStarError
+from ..engine.errors import InvalidInput, MleStarError
 from ..engine.run import create_run
 from .job_state import JobState
 from .jobs import Jobs
@@ -120,6 +120,7 @@ def _settings_lines(settings: Settings) -> Iterator[Line]:
         f"{settings.threads} threads (MLE_STAR_THREADS), {settings.memory_mb:,} MB (MLE_STAR_MEMORY_MB), "
         f"{settings.time_budget_s:g} s where none is given (MLE_STAR_TIME_BUDGET_S)",
     )
+    yield Line("ok", "one server", f"{settings.max_jobs} jobs at once (MLE_STAR_MAX_JOBS)")
 
 
 def _home(settings: Settings) -> Line:
@@ -128,6 +129,8 @@ def _home(settings: Settings) -> Line:
         home = settings.make_home()
         with tempfile.TemporaryFile(dir=home):
             pass
+    except InvalidInput as error:
+        return Line("broken", "home", str(error))
     except OSError as error:
         return Line("broken", "home", f"{settings.home} cannot be written: {error.strerror}", action)
     return Line("ok", "home", f"{home} (MLE_STAR_HOME)")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import errno
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from ..engine.errors import DeadlinePassed, Failure, FailureKind, InvalidInput, MleStarError, NotFound, Refused
 
@@ -75,19 +76,35 @@ def argument_message(error: ValidationError, tool: str, request: type[BaseModel]
     return f"{text}{'' if text.endswith('?') else '.'} Correct this and call {tool} again"
 
 
-def _argument_sentence(name: str, item: dict[str, Any], known: Iterable[str]) -> str:
-    names = list(known)
+def _argument_sentence(name: str, item: dict[str, Any], known: Mapping[str, FieldInfo]) -> str:
     if item["type"] == "missing":
         return f"{name} is required"
     if item["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, names, n=1)
+        near = difflib.get_close_matches(name, known, n=1)
         return f"there is no argument {_cut(name)}" + (
-            f"; did you mean {near[0]}?" if near else f" (accepted: {', '.join(names)})"
+            f"; did you mean {near[0]}?" if near else f" (accepted: {', '.join(known)})"
         )
+    if isinstance(item["input"], str) and not item["input"].strip():
+        return f"{name} must not be empty, got {_cut(repr(item['input']))}"
+    if len(item["loc"]) == 1 and (accepted := _accepted(item["type"], known[name])):
+        return f"{name} should be {accepted}, got {_cut(repr(item['input']))}"
     where = ".".join(str(part) for part in item["loc"] if not _is_type_name(str(part))) or name
     expected = str(item["msg"]).removeprefix("Value error, ")
     rule = expected.removeprefix("Input ") if expected.startswith("Input ") else f"is refused: {expected}"
     return f"{_cut(where)} {rule[:300]}, got {_cut(repr(item['input']))}"
+
+
+def _accepted(error: str, field: FieldInfo) -> str:
+    """All that a field accepts, where pydantic's text names only the bound that was broken, or a pattern."""
+    if error == "string_pattern_mismatch" and field.description:
+        return field.description.rstrip(".")
+    if error not in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
+        return ""
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    limits = [
+        f"{word} {getattr(rule, key):,}" for rule in field.metadata for key, word in words.items() if hasattr(rule, key)
+    ]
+    return " and ".join(limits)
 
 
 def _is_type_name(part: str) -> bool:

@@ -26,7 +26,7 @@ def resolve_data_path(text: str, settings: Settings) -> Path:
     if not any(path.is_relative_to(folder) for folder in folders):
         raise Refused(
             f"{_shown(text)} lies outside the allowed folders ({', '.join(map(str, folders))}); move the file into one of them, or "
-            "start the server with --allow DIR or MLE_STAR_ALLOWED_DIRS"
+            "allow its folder with mle-star serve --allow DIR or MLE_STAR_ALLOWED_DIRS"
         )
     try:
         if path.is_dir():

@@ -9,6 +9,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ..engine.errors import InvalidInput
+
 MEMORY_SHARE = 0.8
 """Part of the machine's memory one job may fill before it is stopped."""
 
@@ -94,6 +96,11 @@ class Settings(BaseSettings):
         return tuple(dict.fromkeys([*named, self.home.resolve()]))
 
     def make_home(self) -> Path:
-        """Create the home folder, private to the user, and return it."""
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Create the home folder, private to the user, and return it; raises `InvalidInput` where that is not possible."""
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidInput(
+                f"the home folder {self.home} cannot be made: {error.strerror}; set MLE_STAR_HOME or --home to another one"
+            ) from error
         return self.home

@@ -21,8 +21,8 @@ def told(**arguments: object) -> str:
 def test_argument_errors_are_one_paragraph_that_says_what_is_accepted() -> None:
     text = told(path="a.csv", target="y", task="ranking", time_budget_s=-1)
     assert text == (
-        "time_budget_s should be above 0 and at most 86,400, got -1; task should be 'auto', 'binary', 'multiclass' or 'regression', "
-        "got 'ranking'. Correct this and call profile_dataset again"
+        "time_budget_s should be above 0 and at most 86,400, got -1; task should be 'auto', 'binary', 'multiclass' or "
+        "'regression', got 'ranking'. Correct this and call profile_dataset again"
     )
 
 
