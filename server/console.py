@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import time
 from typing import Any, Literal, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.table import Column
+from rich.text import Text
 
 from ..engine.journal import Entry
 from ..engine.solution import Solution
@@ -23,6 +26,8 @@ PLAIN_INTERVAL_S = 5.0
 """Without a terminal a progress line appears at most this often."""
 PLAIN_WIDTH = 120
 """Columns of a table that is written to a file or a pipe."""
+_CLOCK_WIDTH = 10
+"""Characters of the seconds before a line; on a terminal its further rows start below its text."""
 
 
 class Display(Protocol):
@@ -121,6 +126,15 @@ class StreamDisplay:
         sys.stdout.flush()
 
 
+class _TimeLeft(ProgressColumn):
+    """The phase's time left, counted down between the events that say it."""
+
+    def render(self, task: Task) -> Text:
+        """Return it in whole seconds; nothing where no event said it."""
+        until = task.fields["until"]
+        return Text("" if until is None else f"{max(0.0, until - time.time()):.0f} s left")
+
+
 class TextDisplay:
     """For a person: a bar for the phase in hand on a terminal, a line now and then elsewhere, then the summary."""
 
@@ -130,20 +144,20 @@ class TextDisplay:
         self._verbose = verbose
         self._start = time.monotonic()
         self._last_line = -PLAIN_INTERVAL_S
-        self._phase = ""
         self._bar: Progress | None = None
         if console.is_terminal and not quiet:
             self._bar = Progress(
                 SpinnerColumn(),
-                TextColumn("[bold]{task.fields[phase]}"),
+                TextColumn("{task.fields[phase]}", style="bold", markup=False),
                 BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[count]}", markup=False),
+                TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+                _TimeLeft(),
                 TimeElapsedColumn(),
                 console=console,
                 transient=True,
             )
-            self._task = self._bar.add_task("", total=None, phase="Starting", note="")
+            self._task = self._bar.add_task("", total=None, phase="Starting", count="", note="", until=None)
             self._bar.start()
 
     def opened(self, run_id: str, about: dict[str, Any]) -> None:
@@ -155,7 +169,7 @@ class TextDisplay:
         if entry.kind == "phase":
             self._show_phase(entry.body)
         elif entry.kind == "progress":
-            self._show_progress(entry.body)
+            self._show_progress(entry.at, entry.body)
         elif entry.kind == "evaluation" and self._verbose:
             mean = entry.body["mean"]
             shown = entry.body["failure"]["kind"] if mean is None else f"{mean:.5g}"
@@ -176,32 +190,35 @@ class TextDisplay:
         title = phase_title(body["phase"])
         if body["status"] == "started":
             if self._bar:
-                self._bar.update(self._task, phase=title, note="", completed=0, total=None)
+                self._bar.update(self._task, phase=title, count="", note="", until=None, completed=0, total=None)
             else:
                 self._line(title)
             return
         self._line(f"{title} ({body['seconds']:.1f} s): {body['summary']}")
 
-    def _show_progress(self, body: dict[str, Any]) -> None:
+    def _show_progress(self, at: float, body: dict[str, Any]) -> None:
         parts = [body["message"]]
         if body.get("best_score") is not None:
             parts.append(f"best {body['best_score']:.5g}")
-        if body.get("seconds_left") is not None:
-            parts.append(f"{body['seconds_left']:.0f} s left")
-        note = " · ".join(parts)
-        total = body.get("total") or None
+        done, total, left_s = body.get("done", 0), body.get("total") or None, body.get("seconds_left")
+        count = f"{done}/{total}" if total else ""
         if self._bar:
-            self._bar.update(
-                self._task, phase=phase_title(body["phase"]), note=note, completed=body.get("done", 0), total=total
-            )
+            until = None if left_s is None else at + left_s
+            note = " · ".join(parts)
+            self._bar.update(self._task, count=count, note=note, until=until, completed=done, total=total)
             return
         now = time.monotonic()
         if now - self._last_line >= PLAIN_INTERVAL_S:
-            count = f" {body.get('done', 0)}/{total}" if total else ""
-            self._line(f"  {phase_title(body['phase'])}{count}: {note}")
+            if left_s is not None:
+                parts.append(f"{left_s:.0f} s left")
+            title = f"{phase_title(body['phase'])} {count}".strip()
+            self._line(f"  {title}: {' · '.join(parts)}")
             self._last_line = now
 
     def _line(self, text: str) -> None:
         if not self._quiet:
             elapsed = time.monotonic() - self._start
-            self._console.print(f"{elapsed:6.1f} s  {text}", markup=False, soft_wrap=True)
+            line = f"{elapsed:6.1f} s  {text}"
+            if self._console.is_terminal:
+                line = textwrap.fill(line, self._console.width, subsequent_indent=" " * _CLOCK_WIDTH)
+            self._console.print(line, markup=False, soft_wrap=True)

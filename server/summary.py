@@ -42,6 +42,11 @@ def print_summary(console: Console, result: dict[str, Any], *, quiet: bool) -> N
         console.print(f"{result['run_id']} took {result['seconds']:.1f} s", style="dim")
 
 
+def _say(console: Console, text: str | Text) -> None:
+    """Print a sentence: broken between words on a terminal, one line elsewhere, for what reads it there."""
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+
+
 def _table(title: str, *columns: str) -> Table:
     """A table whose first column is text and whose others are numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
@@ -67,7 +72,8 @@ def _print_ablation(console: Console, report: dict[str, Any]) -> None:
     table = _table(
         "Ablation: score lost when a block is changed", "block → change", "impact", "95 % interval", "p", "level"
     )
-    for row in report["impacts"][:ROWS_SHOWN]:
+    rows = report["impacts"][:ROWS_SHOWN]
+    for row in rows:
         low, high = row["interval"]
         table.add_row(
             Text(f"{row['block']} → {row['change']}"),
@@ -76,27 +82,27 @@ def _print_ablation(console: Console, report: dict[str, Any]) -> None:
             f"{row['p_value']:.2g}",
             Text(row["level"], style=_LEVEL_STYLE.get(row["level"], "")),
         )
-    console.print(table)
-    console.print(report["summary"], markup=False, soft_wrap=True)
+    console.print(table if rows else Text("Ablation", style="bold"))
+    _say(console, report["summary"])
     console.print()
 
 
 def _print_refinement(console: Console, report: dict[str, Any]) -> None:
     console.print("Refinement", style="bold")
-    console.print(report["summary"], markup=False, soft_wrap=True)
+    _say(console, report["summary"])
     for line in report["kept"]:
-        console.print(Text.assemble(("kept  ", "green"), line))
-    if not report["kept"]:
-        console.print("kept  nothing: no plan beat the noise of the folds")
+        _say(console, Text.assemble(("kept  ", "green"), line))
+    if report["plans"] and not report["kept"]:
+        _say(console, "kept  nothing: no plan beat the noise of the folds")
     console.print()
 
 
 def _print_ensemble(console: Console, report: dict[str, Any]) -> None:
     console.print("Ensemble", style="bold")
-    console.print(report["summary"], markup=False, soft_wrap=True)
+    _say(console, report["summary"])
     for row in report["members"][:ROWS_SHOWN]:
         weight = "     " if row["weight"] is None else f"{row['weight']:5.2f}"
-        console.print(f"{weight}  {row['solution']}", markup=False)
+        _say(console, f"{weight}  {row['solution']}")
     console.print()
 
 
@@ -104,19 +110,17 @@ def _print_verdict(console: Console, report: dict[str, Any]) -> None:
     ready = report["verdict"] == "READY"
     console.print(Text.assemble("Verdict: ", (report["verdict"], "bold green" if ready else "bold red")), style="bold")
     for reason in report["reasons"]:
-        console.print(f"- {reason}", markup=False, soft_wrap=True)
+        _say(console, f"- {reason}")
     estimates = [_estimate("cross-validation", report["cross_validation"], report["cross_validation_interval"])]
     if report["holdout"] is not None:
         estimates.append(_estimate("sealed holdout", report["holdout"], report["holdout_interval"]))
-    console.print(f"{report['metric']}: {', '.join(estimates)}", markup=False)
+    _say(console, f"{report['metric']}: {', '.join(estimates)}")
     for gate in report["gates"]:
         style = {"passed": "green", "failed": "red"}.get(gate["status"], "dim")
-        console.print(Text.assemble("gate ", (f"{gate['status']:14}", style), f" {gate['name']}: {gate['note']}"))
+        _say(console, Text.assemble("gate ", (f"{gate['status']:14}", style), f" {gate['name']}: {gate['note']}"))
     for finding in report["findings"]:
         if finding["severity"] != "info":
-            console.print(
-                f"{finding['severity']} {finding['code']}: {finding['title']}; {finding['action']}", markup=False
-            )
+            _say(console, f"{finding['severity']} {finding['code']}: {finding['title']}; {finding['action']}")
     console.print()
 
 
