@@ -28,8 +28,10 @@ class Cells:
         Set when there are only whole numbers and nothing is missing; exact beyond 2**53.
     dates : Series (n_rows,) datetime64 or None
         Set when the column came as dates.
-    words : (pyarrow string array (n_distinct,), ndarray (n_rows,) int64) or None
-        Distinct trimmed texts and each row's position among them (−1: missing), when the column came as text.
+    text : pyarrow string array (n_rows,) or None
+        The cells as they were read, where all of them are plain numbers.
+    found : (pyarrow string array (n_distinct,), ndarray (n_rows,) int64) or None
+        What `words` gives, where it is known already.
     blank : int
         Cells that hold only white space or a question mark.
     mixed : int
@@ -39,9 +41,22 @@ class Cells:
     numbers: np.ndarray | None = None
     integers: np.ndarray | None = None
     dates: pd.Series | None = None
-    words: tuple[pa.Array, np.ndarray] | None = None
+    text: pa.Array | pa.ChunkedArray | None = None
+    found: tuple[pa.Array, np.ndarray] | None = None
     blank: int = 0
     mixed: int = 0
+
+    @property
+    def first(self) -> str | None:
+        """The first known cell of a column that came as text; None for others and where nothing is known."""
+        if self.text is not None:
+            return _first_known(self.text)
+        return self.found[0][0].as_py() if self.found and len(self.found[0]) else None
+
+    @cached_property
+    def words(self) -> tuple[pa.Array, np.ndarray] | None:
+        """Distinct trimmed texts and each row's position among them (−1: missing), when the column came as text."""
+        return self.found if self.text is None else _encoded(self.text)
 
     @cached_property
     def distinct(self) -> tuple[pd.Series, np.ndarray]:
@@ -120,6 +135,35 @@ def _object_texts(column: pd.Series) -> pa.Array:
 
 
 def _of_text(text: pa.Array | pa.ChunkedArray) -> Cells:
+    return _plain_numbers(text) or _of_words(text)
+
+
+def _plain_numbers(text: pa.Array | pa.ChunkedArray) -> Cells | None:
+    """Read a column in which every cell is a number or a null; None for others, most of which the first cell tells."""
+    first = _first_known(text)
+    if first is None or first.lstrip("+-.")[:1] not in set("0123456789"):
+        return None
+    for kind in _number_types(first):
+        try:
+            cast = text.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+        values = cast.to_numpy() if isinstance(cast, pa.ChunkedArray) else cast.to_numpy(zero_copy_only=False)
+        return Cells(values.astype(np.float64), values if values.dtype.kind == "i" else None, text=text)
+    return None
+
+
+def _first_known(text: pa.Array | pa.ChunkedArray) -> str | None:
+    place = 0 if len(text) and text[0].is_valid else pc.index(pc.is_valid(text), True).as_py()
+    return None if place < 0 else str(text[place].as_py())
+
+
+def _number_types(first: str) -> tuple[pa.DataType, ...]:
+    """Types to try: a failed cast is dear where there are thousands of columns, and the first word tells most of them apart."""
+    return (pa.int64(), pa.float64()) if first.lstrip("+-").isdigit() else (pa.float64(),)
+
+
+def _of_words(text: pa.Array | pa.ChunkedArray) -> Cells:
     # Everything is done on distinct texts: most columns have few, and casting or trimming every cell is what takes time.
     raw, codes = _encoded(text)
     words, codes = _merged(pc.utf8_trim_whitespace(raw), codes)
@@ -131,18 +175,16 @@ def _of_text(text: pa.Array | pa.ChunkedArray) -> Cells:
         codes, words = place[codes], words.filter(pa.array(~gone))
         blank = known - int((codes >= 0).sum())
     if len(words) == 0:
-        return Cells(words=(words, codes), blank=blank)
-    # A failed cast is dear where there are thousands of columns; the first word tells most of them apart.
-    whole = words[0].as_py().lstrip("+-").isdigit()
-    for kind in (pa.int64(), pa.float64()) if whole else (pa.float64(),):
+        return Cells(found=(words, codes), blank=blank)
+    for kind in _number_types(words[0].as_py()):
         try:
             values = words.cast(kind).to_numpy()
         except pa.ArrowInvalid:
             continue
         numbers = np.append(values.astype(np.float64), np.nan)[codes]
         exact = kind == pa.int64() and not (codes < 0).any()
-        return Cells(numbers, values[codes] if exact else None, None, (words, codes), blank)
-    return Cells(words=(words, codes), blank=blank)
+        return Cells(numbers, values[codes] if exact else None, found=(words, codes), blank=blank)
+    return Cells(found=(words, codes), blank=blank)
 
 
 def _encoded(text: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:

@@ -179,10 +179,8 @@ def _counts_rows(values: np.ndarray, name: str) -> bool:
 
 def _zero_led(cells: Cells) -> bool:
     """Whether whole numbers are codes such as 01234: all equally long, at least four digits, some with a leading zero."""
-    if cells.numbers is None or cells.words is None or len(cells.words[0]) == 0:
-        return False
-    first = cells.words[0][0].as_py()
-    if len(first) < 4 or not first.isdigit():
+    first = cells.first if cells.numbers is not None else None
+    if first is None or len(first) < 4 or not first.isdigit():
         return False
     words, _ = cells.distinct
     return bool(words.str.startswith("0").any() and words.str.len().nunique() == 1 and words.str.isdigit().all())

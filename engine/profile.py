@@ -5,6 +5,7 @@ What tells about the target (associations, summaries) is computed on development
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,10 @@ _SHOWN = 10
 _MANY_LEVELS = 50
 _BINS = 10
 _NEAR_CONSTANT = 0.99
+_RANKED = 300
+"""Numeric columns whose association is measured; of more, those with the strongest linear correlation."""
+_TOGETHER = 256
+"""Numeric columns that are looked at in one go."""
 
 
 def shape_of(dataset: Dataset, split: Split, kind: TaskKind) -> DataShape:
@@ -28,6 +33,7 @@ def shape_of(dataset: Dataset, split: Split, kind: TaskKind) -> DataShape:
     roles = list(dataset.feature_roles.values())
     categorical = dataset.table.columns(Role.CATEGORICAL)
     features = dataset.table.columns(*FEATURE_ROLES)
+    missing = _missing_shares(dataset)
     y = dataset.y[split.development]
     classify = kind in CLASSIFICATION
     counts = np.bincount(y.astype(np.int64), minlength=len(dataset.classes)) if classify else np.zeros(0)
@@ -42,7 +48,7 @@ def shape_of(dataset: Dataset, split: Split, kind: TaskKind) -> DataShape:
         n_text=roles.count(Role.TEXT),
         n_id=roles.count(Role.ID),
         max_levels=max((len(dataset.frame[name].cat.categories) for name in categorical), default=0),
-        missing_share=float(np.mean([dataset.frame[name].isna().mean() for name in features])) if features else 0.0,
+        missing_share=float(np.mean([missing[name] for name in features])) if features else 0.0,
         n_classes=len(dataset.classes),
         minority_share=float(present.min() / len(y)) if classify else 1.0,
         target_skew=0.0 if classify else _skew(y),
@@ -55,7 +61,7 @@ def profile(dataset: Dataset, kind: TaskKind, split: Split) -> dict[str, Any]:
     by_role: dict[str, list[str]] = {}
     for name, role in dataset.feature_roles.items():
         by_role.setdefault(role.value, []).append(name)
-    missing = {name: float(dataset.frame[name].isna().mean()) for name in dataset.frame.columns}
+    missing = _missing_shares(dataset)
     holed = sorted((name for name in missing if missing[name] > 0.0), key=lambda name: -missing[name])
     y = dataset.y[split.development]
     return {
@@ -75,7 +81,7 @@ def profile(dataset: Dataset, kind: TaskKind, split: Split) -> dict[str, Any]:
             for name in dataset.table.columns(Role.CATEGORICAL)
             if len(dataset.frame[name].cat.categories) > _MANY_LEVELS
         },
-        "associations": _associations(dataset, kind, split),
+        **_associations(dataset, kind, split),
         "issues": [issue.message for issue in dataset.issues[: _SHOWN * 2]],
         "issue_count": len(dataset.issues),
         "split": {
@@ -108,34 +114,53 @@ def _duplicate_share(dataset: Dataset) -> float:
     names = dataset.table.columns(*FEATURE_ROLES)
     if not names:
         return 0.0
-    mixed = np.zeros(dataset.n_rows, dtype=np.uint64)
-    for name in names:
+    mixed: np.ndarray = np.zeros(dataset.n_rows, dtype=np.uint64)
+    numeric = [name for name in names if dataset.feature_roles[name] in (Role.NUMERIC, Role.BOOLEAN)]
+    for _, values in _numeric_blocks(dataset, numeric):
+        hashes: np.ndarray = pd.util.hash_array(values.ravel(order="F"))
+        for hashed in hashes.reshape(values.shape[1], -1):
+            mixed = mixed * np.uint64(1_000_003) + hashed
+    for name in dataset.table.columns(*FEATURE_ROLES - {Role.NUMERIC, Role.BOOLEAN}):
         column = dataset.frame[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
             column = column.cat.codes
-        hashed: np.ndarray = pd.util.hash_pandas_object(column, index=False).to_numpy()
-        mixed = mixed * np.uint64(1_000_003) + hashed
+        mixed = mixed * np.uint64(1_000_003) + pd.util.hash_pandas_object(column, index=False).to_numpy()
     return 1.0 - len(pd.unique(mixed)) / dataset.n_rows
 
 
 def _near_constant(dataset: Dataset) -> list[str]:
-    found = []
-    for name in dataset.table.columns(Role.NUMERIC, Role.BOOLEAN, Role.CATEGORICAL):
-        column = dataset.frame[name]
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            counts = np.bincount(column.cat.codes.to_numpy() + 1)
-            share = counts.max() / len(column)
-        else:
-            values = column.to_numpy(dtype=np.float64)
-            # A value held by nearly all rows is the median.
-            share = float((values == np.nanmedian(values)).mean()) if not np.isnan(values).all() else 1.0
-        if share >= _NEAR_CONSTANT:
-            found.append(name)
-    return found
+    found: set[str] = set()
+    for names, values in _numeric_blocks(dataset, dataset.table.columns(Role.NUMERIC, Role.BOOLEAN)):
+        # A value held by nearly all rows stands in the middle of the sorted ones, with the missing at the end.
+        middle = np.partition(values, dataset.n_rows // 2, axis=0)[dataset.n_rows // 2]
+        share = np.maximum((values == middle).mean(axis=0), np.isnan(values).all(axis=0))
+        found.update(name for name, part in zip(names, share, strict=True) if part >= _NEAR_CONSTANT)
+    for name in dataset.table.columns(Role.CATEGORICAL):
+        counts = np.bincount(dataset.frame[name].cat.codes.to_numpy() + 1)
+        if counts.max() / dataset.n_rows >= _NEAR_CONSTANT:
+            found.add(name)
+    return [name for name in dataset.frame.columns if name in found]
 
 
-def _associations(dataset: Dataset, kind: TaskKind, split: Split) -> list[dict[str, Any]]:
-    """Features that tell most about the target alone: correlation ratio of the target over bins or levels, 0 to 1."""
+def _missing_shares(dataset: Dataset) -> dict[str, float]:
+    return {str(name): float(share) for name, share in dataset.frame.isna().mean().items()}
+
+
+def _numeric_blocks(
+    dataset: Dataset, names: list[str], rows: np.ndarray | None = None
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Some numeric columns at a time, as (names, values (n_rows, n_names)): thousands of series would take seconds."""
+    for start in range(0, len(names), _TOGETHER):
+        some = names[start : start + _TOGETHER]
+        values: np.ndarray = dataset.frame[some].to_numpy(dtype=np.float64)
+        yield some, values if rows is None else values[rows]
+
+
+def _associations(dataset: Dataset, kind: TaskKind, split: Split) -> dict[str, Any]:
+    """Features that tell most about the target alone: correlation ratio of the target over bins or levels, 0 to 1.
+
+    Of more than a few hundred numeric columns only those most correlated are measured; `associations_limit` then says so.
+    """
     rows = split.development
     if len(rows) > _ASSOCIATION_ROWS:
         rows = np.sort(np.random.default_rng(split.seed).choice(rows, _ASSOCIATION_ROWS, replace=False))
@@ -148,11 +173,36 @@ def _associations(dataset: Dataset, kind: TaskKind, split: Split) -> list[dict[s
     targets = targets - targets.mean(axis=0)
     total = float((targets**2).sum())
     scores = []
-    for name in dataset.table.columns(Role.NUMERIC, Role.BOOLEAN, Role.CATEGORICAL, Role.DATETIME):
+    numeric = dataset.table.columns(Role.NUMERIC, Role.BOOLEAN)
+    kept = numeric if len(numeric) <= _RANKED else _most_correlated(dataset, numeric, rows, targets)
+    for name in [*kept, *dataset.table.columns(Role.CATEGORICAL, Role.DATETIME)]:
         codes = _binned(dataset.frame[name].iloc[rows])
         scores.append((_explained(codes, targets, total), name))
     scores.sort(key=lambda item: (-item[0], item[1]))
-    return [{"column": name, "explained": _round(score)} for score, name in scores[:_SHOWN]]
+    found: dict[str, Any] = {
+        "associations": [{"column": name, "explained": _round(score)} for score, name in scores[:_SHOWN]]
+    }
+    if len(kept) < len(numeric):
+        found["associations_limit"] = (
+            f"of {len(numeric)} numeric columns, the {len(kept)} most correlated with the target were measured"
+        )
+    return found
+
+
+def _most_correlated(dataset: Dataset, names: list[str], rows: np.ndarray, targets: np.ndarray) -> list[str]:
+    """Names of the columns with the largest absolute linear correlation with any of the centred targets (n_rows, n_targets)."""
+    strength: list[np.ndarray] = []
+    scaled = targets / np.maximum(np.sqrt((targets**2).sum(axis=0)), 1e-300)
+    for _, values in _numeric_blocks(dataset, names, rows):
+        known = ~np.isnan(values)
+        filled = np.where(known, values, 0.0)
+        # Largest value 1, so that squares of huge numbers stay finite.
+        filled /= np.maximum(np.abs(filled).max(axis=0), 1e-300)
+        centred = np.where(known, filled - filled.sum(axis=0) / np.maximum(known.sum(axis=0), 1), 0.0)
+        spread = np.sqrt((centred**2).sum(axis=0))
+        strength.append(np.abs(centred.T @ scaled).max(axis=1) / np.where(spread > 1e-12, spread, np.inf))
+    strongest = np.sort(np.argsort(-np.concatenate(strength), kind="stable")[:_RANKED])
+    return [names[place] for place in strongest]
 
 
 def _binned(column: pd.Series) -> np.ndarray:

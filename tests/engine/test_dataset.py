@@ -124,3 +124,19 @@ def test_a_file_that_is_no_snapshot_is_refused(tmp_path: Path) -> None:
     mixed().to_parquet(tmp_path / "other.parquet")
     with pytest.raises(InvalidInput, match="expected a dataset snapshot"):
         load_snapshot(tmp_path / "other.parquet")
+
+
+def test_a_text_table_of_plain_numbers_is_read_as_one_with_other_cells_is(tmp_path: Path) -> None:
+    plain, other = tmp_path / "plain.csv", tmp_path / "other.csv"
+    rows = [f"{i % 7},{i / 8},{i % 2},{'' if i % 5 else i},0{1000 + i % 90},{i % 2}" for i in range(200)]
+    plain.write_text("\n".join(["whole,real,flag,holed,code,y", *rows]))
+    other.write_text("\n".join(["whole,real,flag,holed,code,y", *(row.replace(",", " , ") for row in rows)]))
+    one, two = (open_dataset(path, "y")[0] for path in (plain, other))
+    assert one.fingerprint == two.fingerprint
+    assert [one.feature_roles[name].value for name in one.frame.columns] == [
+        "numeric",
+        "numeric",
+        "boolean",
+        "numeric",
+        "categorical",
+    ]

@@ -61,3 +61,21 @@ def test_a_wide_table_with_odd_columns_is_still_described_compactly() -> None:
     assert described["columns"]["constant"] == 2
     assert described["target"]["min"] < described["target"]["median"] < described["target"]["max"]
     assert len(json.dumps(described, allow_nan=False)) < 4_000
+
+
+def test_the_strongest_of_many_columns_are_found_and_the_limit_is_said() -> None:
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(300, 1_000))
+    values[::7, 3] = np.nan
+    columns = {f"f{i}": column for i, column in enumerate(values.T)}
+    frame = pd.DataFrame(
+        {**columns, "huge": 1e200 * values[:, 8], "same": np.repeat([1.0, 2.0], [1, 299]), "y": values[:, 700]}
+    )
+    dataset, kind, _ = dataset_of(RawTable(frame, ()), "y")
+    described = profile(dataset, kind, choose_split(dataset, kind))
+    assert described["associations"][0]["column"] == "f700"
+    assert described["associations_limit"].startswith("of 1002 numeric columns, the 300 most correlated")
+    assert described["near_constant"] == ["same"]
+    assert described["missing"]["most"] == {"f3": pytest.approx(43 / 300, abs=1e-4)}
+    few, kind, _ = dataset_of(RawTable(frame[["f1", "f2", "y"]], ()), "y")
+    assert "associations_limit" not in profile(few, kind, choose_split(few, kind))
