@@ -67,17 +67,17 @@ async def test_the_server_process_loads_no_ml_library() -> None:
     [
         ("profile_dataset", {"path": "/etc/hosts", "target": "y"}, "outside the allowed folders"),
         ("profile_dataset", {"path": "missing.csv"}, "target is required"),
-        ("profile_dataset", {"path": "a.csv", "target": "y", "time_budget_s": 0}, "greater than 0"),
-        ("profile_dataset", {"path": "a.csv", "target": "y", "time_budget_s": -5}, "greater than 0"),
+        ("profile_dataset", {"path": "a.csv", "target": "y", "time_budget_s": 0}, "above 0 and at most 86,400"),
+        ("profile_dataset", {"path": "a.csv", "target": "y", "time_budget_s": -5}, "above 0 and at most 86,400"),
         ("profile_dataset", {"path": "a.csv", "target": "y", "task": "rank"}, "'binary'"),
         ("build_baselines", {"run_id": "run_nobody_0001"}, "no run is called run_nobody_0001"),
         ("build_baselines", {"run_id": "../../etc"}, "expected a run_id like"),
         ("build_baselines", {}, "there is no run yet"),
         ("get_run", {"run_id": "run_nobody_0001"}, "no run is called"),
         ("get_run", {"runid": "x"}, "did you mean run_id?"),
-        ("context7_update", {"window": 8, "content": "note"}, "window should be less than or equal to 7, got 8"),
-        ("context7_update", {"window": 1, "content": "n", "priority": 9}, "less than or equal to 5, got 9"),
-        ("list_runs", {"limit": 0}, "greater than or equal to 1"),
+        ("context7_update", {"window": 8, "content": "note"}, "window should be at least 1 and at most 7, got 8"),
+        ("context7_update", {"window": 1, "content": "n", "priority": 9}, "at least 0 and at most 5, got 9"),
+        ("list_runs", {"limit": 0}, "at least 1 and at most 200"),
     ],
 )
 async def test_bad_input_is_a_tool_error_in_plain_words(
