@@ -1,8 +1,8 @@
 """Greedy selection with replacement (Caruana et al. 2004), bagged over members, on the task's own metric.
 
 Each bag starts from the best of a random half of the members and adds, round by round, the member whose addition scores best; the
-weights are how often each was taken. The outcome is compared with the best single member on up to 50,000 rows and is never worse than
-it there. Rows are sampled by their number and width alone, so that a fit takes about a second and the clock has no say in it.
+weights are how often each was taken. The outcome is compared with the best single member on up to 50,000 rows and is never worse
+than it there. Rows are sampled by their number and width alone, so that a fit takes about a second and the clock has no say in it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ._weighted import FittedWeights
 
 _ROUNDS = 25
 _BAGS = 4
-_SEARCHED_VALUES = 20_000_000
+_SEARCHED_VALUES = 40_000_000
 """About how many predictions may be scored in the search; rows are sampled down to it, to 1,000 at least."""
 _COMPARED_VALUES, _COMPARED_ROWS = 400_000, 50_000
 """How much of each member the last comparison reads at most."""

@@ -14,7 +14,12 @@ from ._meta import meta_features
 
 _SHARE = 0.5
 """Share of the boosted learner in the outcome; the rest is the plain mean, which keeps a small stack from going astray."""
-_ROWS_AT_MOST = 15_000
+_ROWS_AT_MOST, _ROWS_AT_LEAST = 15_000, 2_000
+_ROUNDS_AT_MOST, _ROUNDS_AT_LEAST = 60, 10
+_TREES = 240
+"""Trees in all, one per class and round: many classes get fewer, longer steps."""
+_WORK = 250_000_000
+"""Rows times inputs times trees of one fit, about a second."""
 
 
 @dataclass
@@ -44,17 +49,21 @@ def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsem
     regression = not task.is_classification
     if len(stack) == 1:
         return FittedBoostedStack(None, regression, stack.shape[2], weights=(1.0,))
+    trees_per_round = stack.shape[2] if stack.shape[2] > 2 else 1
+    rounds = int(np.clip(_TREES // trees_per_round, _ROUNDS_AT_LEAST, _ROUNDS_AT_MOST))
     settings: dict[str, Any] = {
-        "max_iter": 60,
-        "learning_rate": 0.06,
+        "max_iter": rounds,
+        "learning_rate": 3.6 / rounds,
         "max_leaf_nodes": 6,
         "min_samples_leaf": int(np.clip(len(y) // 50, 5, 100)),
         "l2_regularization": 5.0,
         "early_stopping": False,
         "random_state": seed,
     }
-    if len(y) > _ROWS_AT_MOST:
-        rows = np.random.default_rng(seed).choice(len(y), _ROWS_AT_MOST, replace=False)
+    n_inputs = len(stack) * trees_per_round
+    n_rows = int(np.clip(_WORK // (n_inputs * rounds * trees_per_round), _ROWS_AT_LEAST, _ROWS_AT_MOST))
+    if len(y) > n_rows:
+        rows = np.random.default_rng(seed).choice(len(y), n_rows, replace=False)
         stack, y = stack[:, rows], y[rows]
     inputs = meta_features(stack, regression)
     with openmp_threads(1):

@@ -44,28 +44,33 @@ def _fit(data: TrainingData) -> FittedModel:
     target = (data.y[:, None] - centre) / spread if regression else np.eye(data.n_classes)[data.y]
     weight = np.ones(len(rows)) if data.weight is None else data.weight
     ratio = float(data.params["l1_ratio"] or 0.0)
-    alpha = data.params["alpha"]
+    alpha, shortened = data.params["alpha"], False
     with single_blas_thread():
         if alpha is None:
-            alpha = _choose_alpha(data, rows, target, weight, ratio)
+            alpha, shortened = _choose_alpha(data, rows, target, weight, ratio)
         point, stopper = _solve(data, rows, target, weight, float(alpha), ratio)
     stopper.require_rounds("the elastic net")
     coefficients, offset = point[:-1] * spread, point[-1] * spread + centre
-    return FittedLinear(taming, coefficients, offset, regression, cut=stopper.cut)
+    return FittedLinear(taming, coefficients, offset, regression, cut=stopper.cut or shortened)
 
 
-def _choose_alpha(data: TrainingData, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, ratio: float) -> float:
+def _choose_alpha(
+    data: TrainingData, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, ratio: float
+) -> tuple[float, bool]:
+    """Return the strength with the least loss on held-out rows, and whether the clock shortened the search."""
     probe = np.random.default_rng(data.seed).permutation(len(rows))[:_PROBE_ROWS]
     fit, held = probe[len(probe) // 5 :], probe[: max(1, len(probe) // 5)]
     losses: dict[float, float] = {}
-    start = None
+    start, shortened = None, False
     for alpha in _STRENGTHS:
         if losses and data.deadline.remaining() < data.deadline.budget_s / 2:
+            shortened = True
             break
-        start, _ = _solve(data, rows[fit], target[fit], weight[fit], alpha, ratio, start)
+        start, stopper = _solve(data, rows[fit], target[fit], weight[fit], alpha, ratio, start)
+        shortened = shortened or stopper.cut
         scores = rows[held] @ start[:-1] + start[-1]
         losses[alpha] = float(np.average(_losses(scores, target[held]), weights=weight[held]))
-    return min(losses, key=lambda alpha: losses[alpha])
+    return min(losses, key=lambda alpha: losses[alpha]), shortened
 
 
 def _losses(scores: np.ndarray, target: np.ndarray) -> np.ndarray:

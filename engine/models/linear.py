@@ -60,14 +60,15 @@ def _logistic(data: TrainingData, rows: np.ndarray, taming: Taming) -> FittedLin
         return FittedLinear(
             taming, np.zeros((rows.shape[1], data.n_classes)), np.zeros(data.n_classes), regression=False
         )
-    penalty = data.params["penalty"]
+    penalty, shortened = data.params["penalty"], False
     if penalty is None:
-        penalty = _choose_penalty(data, rows)
+        penalty, shortened = _choose_penalty(data, rows)
     model, cut = _solve(data, rows, data.y, data.weight, float(penalty))
-    return FittedLinear(taming, model.coef_.T.copy(), model.intercept_.copy(), regression=False, cut=cut)
+    return FittedLinear(taming, model.coef_.T.copy(), model.intercept_.copy(), regression=False, cut=cut or shortened)
 
 
-def _choose_penalty(data: TrainingData, rows: np.ndarray) -> float:
+def _choose_penalty(data: TrainingData, rows: np.ndarray) -> tuple[float, bool]:
+    """Return the penalty with the least log loss on held-out rows, and whether the clock shortened the search."""
     from sklearn.metrics import log_loss
 
     probe = np.random.default_rng(data.seed).permutation(_probe(data))
@@ -75,20 +76,23 @@ def _choose_penalty(data: TrainingData, rows: np.ndarray) -> float:
     classes = np.unique(data.y[fit])
     held = held[np.isin(data.y[held], classes)]
     if len(classes) < 2 or not len(held):
-        return 1.0
+        return 1.0, False
     weight = None if data.weight is None else data.weight[fit]
     losses: dict[float, float] = {}
+    shortened = False
     for penalty in reversed(_PENALTIES):
         if losses and data.deadline.remaining() < data.deadline.budget_s / 2:
+            shortened = True
             break
-        model, _ = _solve(data, rows[fit], data.y[fit], weight, penalty)
+        model, cut = _solve(data, rows[fit], data.y[fit], weight, penalty)
+        shortened = shortened or cut
         losses[penalty] = log_loss(
             data.y[held],
             model.predict_proba(rows[held]),
             labels=classes,
             sample_weight=None if data.weight is None else data.weight[held],
         )
-    return min(losses, key=lambda penalty: losses[penalty])
+    return min(losses, key=lambda penalty: losses[penalty]), shortened
 
 
 def _solve(

@@ -87,6 +87,7 @@ def fit(
     y: np.ndarray,
     *,
     budget_s: float = 60.0,
+    deadline: Deadline | None = None,
     weight: np.ndarray | None = None,
     rounds: int | None = None,
     all_rounds: bool = False,
@@ -109,7 +110,7 @@ def fit(
             params={**model.defaults(shape), **({} if all_rounds else FEWER.get(model.key, {}))},
             seed=seed,
             threads=1,
-            deadline=Deadline(budget_s),
+            deadline=deadline or Deadline(budget_s),
             early=early,
             rounds=rounds,
         )
@@ -278,3 +279,14 @@ def test_no_time_at_all_is_an_error_not_an_empty_model(model: Model) -> None:
     X, y = table(kind, model, n_rows=100)
     with pytest.raises(DeadlinePassed):
         fit(model, kind, X, y, budget_s=1e-9)
+
+
+@pytest.mark.parametrize("key", ["elastic_net", "linear"])
+def test_a_search_for_the_penalty_that_the_clock_shortened_says_so(key: str) -> None:
+    X, y = table("binary", MODELS[key])
+    reads = iter([0.0, 0.0])
+    # After the creation and the first look, more than half of the time is over and stays so.
+    fitted = fit(MODELS[key], "binary", X, y, deadline=Deadline(100.0, clock=lambda: next(reads, 60.0)))
+    assert fitted.cut
+    assert np.isfinite(fitted.predict(X)).all()
+    assert not fit(MODELS[key], "binary", X, y).cut

@@ -19,8 +19,11 @@ from ..numbers import matrix
 if TYPE_CHECKING:
     import optuna
 
-_MAX_ROWS = 20_000
-_ROUNDS = 60
+_MAX_ROWS, _MIN_ROWS = 20_000, 2_000
+_MAX_VALUES = 2_000_000
+_MAX_ROUNDS, _MIN_ROUNDS = 60, 5
+_MAX_TREES = 240
+"""Trees in all, one per class and round. Size alone sets the work: a look at the clock would let it choose the columns."""
 
 
 def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Dropped]:
@@ -28,7 +31,9 @@ def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> 
     names = table.columns(Role.NUMERIC, Role.BOOLEAN, Role.CATEGORICAL)
     if len(names) <= 3 or len(y) < 20:
         return table, Dropped(())
-    rows = some_rows(len(y), _MAX_ROWS, context.seed)
+    context.deadline.check("looking for the columns a model gains from")
+    n_rows = int(np.clip(_MAX_VALUES // len(names), _MIN_ROWS, _MAX_ROWS))
+    rows = some_rows(len(y), n_rows, context.seed)
     gain = _gain(table.take(rows), names, y[rows], context)
     order = np.argsort(-gain, kind="stable")
     before = np.concatenate([[0.0], np.cumsum(gain[order])[:-1]]) / max(float(gain.sum()), 1e-12)
@@ -38,7 +43,7 @@ def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> 
 
 
 def _gain(table: Table, names: list[str], y: np.ndarray, context: FitContext) -> np.ndarray:
-    """Total gain of each column (n_names,) in a LightGBM model of 60 rounds."""
+    """Total gain of each column (n_names,) in a LightGBM model of a fixed number of rounds (60 for values and two classes)."""
     import lightgbm
 
     categorical = [i for i, name in enumerate(names) if table.roles[name] is Role.CATEGORICAL]
@@ -61,17 +66,20 @@ def _gain(table: Table, names: list[str], y: np.ndarray, context: FitContext) ->
         "force_col_wise": True,
         "verbosity": -1,
     }
-    target = y
+    target, trees_per_round = y, 1
     if context.task.is_classification:
         present, target = np.unique(y, return_inverse=True)
-        settings |= {"num_class": len(present)} if context.task.kind == "multiclass" else {}
+        if context.task.kind == "multiclass":
+            trees_per_round = len(present)
+            settings["num_class"] = len(present)
     data = lightgbm.Dataset(values, target.reshape(-1), categorical_feature=categorical, free_raw_data=True)
 
-    def stop_in_time(state: Any) -> None:
-        if context.deadline.passed:
-            raise lightgbm.callback.EarlyStopException(state.iteration, [])
+    def give_up_in_time(state: Any) -> None:  # noqa: ARG001
+        # Fewer rounds would be another choice of columns: without the time for all there is none.
+        context.deadline.check("looking for the columns a model gains from")
 
-    model = lightgbm.train(settings, data, num_boost_round=_ROUNDS, callbacks=[stop_in_time])
+    rounds = int(np.clip(_MAX_TREES // trees_per_round, _MIN_ROUNDS, _MAX_ROUNDS))
+    model = lightgbm.train(settings, data, num_boost_round=rounds, callbacks=[give_up_in_time])
     return np.asarray(model.feature_importance("gain"), dtype=np.float64)
 
 
