@@ -223,7 +223,7 @@ class _Inspection:
         if isinstance(reading, NotApplicable):
             self.holdout_note = reading.reason
         else:
-            self.recorded, self.holdout_note = reading, "read now, once, with the model fitted on development rows"
+            self.recorded, self.holdout_note = reading, f"read now, once, with the model fitted on {self.model_rows}"
 
     def _read(self, model: FinalModel) -> Holdout | NotApplicable:
         """Read the holdout; a model that does not predict its rows must not take the rest of the validation with it."""
@@ -239,8 +239,11 @@ class _Inspection:
 
     def _refit_on_all_rows(self) -> None:
         """Replace the model on development rows; where it stays, it gets the reading of the holdout into its description."""
+        before = self.model
         self._try_all_rows()
-        if self.model is not None and self.fitted is not None and self.model_rows == "development rows" and self.holdout:
+        if self.model is None or self.fitted is None or self.holdout is None:
+            return
+        if self.model is before:
             about = self._about(self.model, self.fitted, self.model_rows)
             save(self.model, self.experiment.run.model_path, about)
 
@@ -272,8 +275,9 @@ class _Inspection:
             if self.model is not None and len(model.members) < len(self.model.members):
                 self.notes.append(f"the time did not allow all members on {rows}: the model on {self.model_rows} stays")
                 return
-            save(model, self.experiment.run.model_path, self._about(model, attempt, rows))
-            self.model, self.fitted, self.model_rows = model, attempt, rows
+            seen = rows if model.n_rows == len(positions) else f"{model.n_rows:,} of {len(positions):,} ({rows})"
+            save(model, self.experiment.run.model_path, self._about(model, attempt, seen))
+            self.model, self.fitted, self.model_rows = model, attempt, seen
             return
 
     def _shortfall(self) -> list[str]:
@@ -291,13 +295,13 @@ class _Inspection:
         """Describe a model; scores are None where members of what was scored are missing in it."""
         task = self.experiment.task
         whole = len(model.members) == len(fitted.members)
-        reading = self.recorded if self.recorded is not None and self.recorded.belongs_to(fitted) else None
+        reading = self.recorded if whole and self.recorded is not None and self.recorded.belongs_to(fitted) else None
         return {
             "run_id": self.experiment.run.run_id,
             "task": task.kind,
             "metric": task.metric.key,
             "cross_validation": fitted.mean if whole else None,
-            "holdout": reading.score if whole and reading else None,
+            "holdout": reading.score if reading else None,
             "strategy": fitted.strategy,
             "choice": choice_key(fitted) if whole else None,
             "fitted_on": rows,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mle_star.engine import examination, validation as validating
+from mle_star.engine import examination
 from mle_star.engine import holdout as sealed
+from mle_star.engine import validation as validating
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.ensembling import build_ensemble
@@ -145,7 +146,7 @@ def offered(experiment: Experiment, choice: Chosen, monkeypatch: pytest.MonkeyPa
 def test_a_model_without_all_members_does_not_break_the_seal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = prepared(tmp_path, holdout=0.25)
     choice = averaged(experiment)
-    slow = replace(choice.members[1], refit_s=1e6)
+    slow = replace(choice.members[1], growth=1e9)
     partial = replace(choice, members=(choice.members[0], slow))
     first = validate(offered(experiment, partial, monkeypatch), checks=["LEAK_TARGET_COPY"])
     assert (first.holdout, first.holdout_note, first.verdict) == (None, validating.NO_TIME, "NOT READY")
@@ -185,6 +186,16 @@ def test_a_model_that_stays_on_development_rows_carries_its_reading(
     assert validation.holdout is not None
     assert described(experiment)["holdout"] == validation.holdout.score
     load(experiment.run.model_path)
+
+
+def test_a_model_on_a_sample_of_the_rows_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = prepared(tmp_path, holdout="none")
+    member = averaged(experiment).members[0]
+    slow = replace(member, growth=member.growth * 28 / member.refit_seconds)
+    choice = Chosen("single", (slow,), (1.0,), slow.scores)
+    validation = validate(offered(experiment, choice, monkeypatch), checks=["LEAK_TARGET_COPY"])
+    assert validation.model_rows.endswith(" of 400 (all rows)")
+    assert described(experiment)["fitted_on"] == validation.model_rows
 
 
 def test_a_learner_stopped_by_the_clock_leaves_the_validation_whole(
