@@ -20,6 +20,7 @@ from .profile import profile, shape_of
 from .run import RunFolder
 from .shape import DataShape
 from .split import choose_split
+from .target import check_metric
 from .task import Task, TaskKind, resolve_metric
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def begin_experiment(
         name=question.name,
     )
     metric = resolve_metric(question.metric, kind)
+    check_metric(metric.key, kind, dataset.y)
     task = Task(kind, metric, dataset.classes)
     split = choose_split(
         dataset,
