@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from .compare import holm, paired_comparison
+from .compare import Comparison, holm, paired_comparison
 from .deadline import Deadline
 from .defaults import alternatives, neutral_solutions, with_model
 from .errors import DeadlinePassed, InvalidInput
@@ -208,19 +208,20 @@ def _rank(
                 share,
                 comparison.interval,
                 p_value,
-                _level(comparison.mean_gain, comparison.standard_error, share, p_value),
+                _level(comparison, share, p_value),
                 evaluation.seconds,
             )
         )
     return tuple(sorted(rows, key=lambda row: -abs(row.impact)))
 
 
-def _level(impact: float, standard_error: float, share: float | None, p_value: float) -> Level:
-    """HIGH: certain and at least 5 % of the gain over the dummy; MEDIUM: beyond the noise and at least 0.5 %."""
+def _level(comparison: Comparison, share: float | None, p_value: float) -> Level:
+    """HIGH: at least 5 % of the gain over the dummy, and certain after correction for the number of changes; MEDIUM: at least 0.5 %,
+    and certain by itself; LOW: the rest."""
     size = abs(share) if share is not None else (1.0 if p_value < _SIGNIFICANT else 0.0)
     if p_value < _SIGNIFICANT and size >= _HIGH_SHARE:
         return "HIGH"
-    if abs(impact) > standard_error and size >= _MEDIUM_SHARE:
+    if comparison.p_value < _SIGNIFICANT and size >= _MEDIUM_SHARE:
         return "MEDIUM"
     return "LOW"
 

@@ -51,16 +51,21 @@ def run_checks(
     NotFound
         One of `codes` is not a check; the message lists them.
     """
-    known = registry.checks()
-    for code in codes or ():
-        if code not in known:
-            raise NotFound(f"no check is called {code!r}; accepted: {', '.join(known)}")
+    require_checks(codes)
     outcomes = []
-    for code, check in known.items():
+    for code, check in registry.checks().items():
         if check.stage != stage or (codes is not None and code not in codes):
             continue
         outcomes.append(experiment.prepared.get(code) or _outcome(experiment, code))
     return outcomes
+
+
+def require_checks(codes: Sequence[str] | None) -> None:
+    """Raise `NotFound` where one of the codes is not a check."""
+    known = registry.checks()
+    for code in codes or ():
+        if code not in known:
+            raise NotFound(f"no check is called {code!r}; accepted: {', '.join(known)}")
 
 
 def prepare_data_checks(experiment: Experiment) -> None:
@@ -143,6 +148,7 @@ __all__ = [
     "columns_seen",
     "name_some",
     "prepare_data_checks",
+    "require_checks",
     "row_hashes",
     "run_checks",
     "sample",

@@ -125,9 +125,8 @@ def build_ensemble(
     rounds : int
         At most so many strategies (the paper's R).
     """
-    pool = member_pool(experiment)
-    if not pool:
-        raise NotFound("there are no scored solutions to combine; call build_baselines first")
+    # Where the time allowed the dummy alone, that is the best so far, and there is nothing to combine.
+    pool = member_pool(experiment) or [best_single(experiment).evaluation]
     reference = cross_fitted_choice(experiment, pool)
     metric = experiment.task.metric
     tried: list[StrategyScore] = []

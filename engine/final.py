@@ -75,7 +75,9 @@ def chosen(experiment: Experiment) -> Chosen:
 
 def _overtaken(experiment: Experiment, ensemble: dict[str, Any], single: Evaluation) -> bool:
     """Whether a single solution that was accepted after the ensemble was built is better than the ensemble."""
-    return single.key != ensemble["best_single_key"] and experiment.task.metric.better(single.mean, ensemble["mean"])
+    return single.key != ensemble.get("best_single_key") and experiment.task.metric.better(
+        single.mean, ensemble["mean"]
+    )
 
 
 def _recall(experiment: Experiment, solution: Solution) -> Evaluation:

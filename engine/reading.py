@@ -123,7 +123,7 @@ def _typed(read: Callable[[], pa.Table], name: str, what: str) -> pd.DataFrame:
     try:
         table = read()
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0][:150] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0][:150].rstrip(".") if str(error) else type(error).__name__
         raise InvalidInput(f"expected a readable {what} file, got {name}: {reason}; write it again") from error
     names = table.column_names
     # Positions instead of names, because the file may hold one name twice and pandas metadata may hide an index.

@@ -368,7 +368,7 @@ def _verdict(results: Sequence[GateResult], shortfall: list[str]) -> tuple[Verdi
     reasons = shortfall + [result.describe() for result in results if result.status == "failed"]
     late = [result.gate.key for result in results if result.status == "not applicable" and result.note == NO_TIME]
     if late:
-        reasons.append(f"not measured for want of time: {', '.join(late)}; call validate again with more time_budget_s")
+        reasons.append(f"not measured for want of time: {', '.join(late)}; validate again with a larger time budget")
     if reasons:
         return "NOT READY", tuple(reasons)
     passed = sum(result.status == "passed" for result in results)

@@ -62,7 +62,11 @@ def work(request: BaselinesRequest, experiment: Experiment) -> BaselinesReport:
     metric = experiment.task.metric
     best = rows[0]
     summary = f"Best: {best.solution}, {metric.title} {best.score:.5g} ± {best.std:.2g} over the folds."
-    if result.average is not None and metric.better(result.average.score, best.score):
+    if (
+        result.average is not None
+        and len(result.average.members) > 1
+        and metric.better(result.average.score, best.score)
+    ):
         summary += f" The simple average of {len(result.average.members)} gives {result.average.score:.5g}."
     experiment.record("baselines", {"leaderboard": [row.model_dump() for row in rows]})
     return BaselinesReport(

@@ -115,6 +115,11 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
     )
 
 
+def refuse(request: RefineRequest) -> None:
+    """Refuse plans that name no component."""
+    _asked(request)
+
+
 def _asked(request: RefineRequest) -> list[Block]:
     from ..engine import registry
     from ..engine.errors import InvalidInput
@@ -141,6 +146,7 @@ TOOL = Tool(
     request=RefineRequest,
     report=RefineReport,
     work=work,
+    refuse=refuse,
     after=("build_baselines", "run_ablation"),
     window=5,
     share=0.2,

@@ -25,7 +25,7 @@ class ValidateRequest(JobRequest):
         Field(
             max_length=20,
             description="Changed thresholds as name=number or name=off, e.g. latency=50, train_gap=off. Names: improvement, "
-            "p_value, fold_std, holdout_gap, critical_findings, train_gap, reload, latency, memory. Shares: 0.05 is 5 %.",
+            "p_value, fold_std, holdout_gap, critical_findings, train_gap, reload, fairness, latency, memory. Shares: 0.05 is 5 %.",
         ),
     ] = None
     checks: Annotated[
@@ -83,6 +83,15 @@ class ValidateReport(Report):
         gates = [f"- gate {row.name}: {row.status}, {row.note}" for row in self.gates if row.status == "failed"]
         found = [f"- {row.severity} {row.code}: {row.title}" for row in self.findings if row.severity != "info"]
         return "\n".join([self.summary, *gates, *found])
+
+
+def refuse(request: ValidateRequest) -> None:
+    """Refuse unknown gates and checks."""
+    from ..engine.checking import require_checks
+    from ..engine.gates import choose_gates
+
+    choose_gates(request.gates)
+    require_checks(request.checks)
 
 
 def work(request: ValidateRequest, experiment: Experiment) -> ValidateReport:
@@ -184,6 +193,7 @@ TOOL = Tool(
     request=ValidateRequest,
     report=ValidateReport,
     work=work,
+    refuse=refuse,
     after=("build_ensemble",),
     window=7,
     share=0.15,

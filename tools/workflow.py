@@ -94,6 +94,8 @@ def perform(
         experiment = reopen_experiment(run, resources, deadline, report_progress)
     if tool.name == PHASES[-1]:
         experiment.whole = deadline
+    if tool.refuse is not None:
+        tool.refuse(request)
     missing = list(_missing(tool, run))
     clocks = _clocks([*missing, tool], deadline)
     for step in missing:
