@@ -128,10 +128,37 @@ def build_ensemble(
     # Where the time allowed the dummy alone, that is the best so far, and there is nothing to combine.
     pool = member_pool(experiment) or [best_single(experiment).evaluation]
     reference = cross_fitted_choice(experiment, pool)
+    chosen = _strategies(experiment, strategies)[: rounds if strategies is None else None]
+    tried, candidates = _score_strategies(experiment, deadline, chosen, pool, reference)
+    time_s = experiment.seconds_per_final_fit()
+    if candidates and all(candidate.refit_s > time_s for candidate in candidates):
+        # All of them hold members that could not be fitted in time: combine the best ones that can.
+        tried, candidates = _score_strategies(experiment, deadline, chosen, _affordable(pool, time_s), reference)
+    result = _decide(experiment, pool, float(np.mean(reference)), candidates, tried)
+    experiment.record("ensemble", asdict(result))
+    return result
+
+
+def _affordable(pool: Sequence[Evaluation], time_s: float) -> list[Evaluation]:
+    """The best members that can all be fitted in so many seconds."""
+    kept: list[Evaluation] = []
+    for member in pool:
+        if sum(other.refit_seconds for other in kept) + member.refit_seconds <= time_s:
+            kept.append(member)
+    return kept
+
+
+def _score_strategies(
+    experiment: Experiment,
+    deadline: Deadline,
+    chosen: Sequence[Ensemble],
+    pool: Sequence[Evaluation],
+    reference: tuple[float, ...],
+) -> tuple[list[StrategyScore], list[_Candidate]]:
+    """Score strategies on a pool; those that beat the reference are candidates."""
     metric = experiment.task.metric
     tried: list[StrategyScore] = []
     candidates: list[_Candidate] = []
-    chosen = _strategies(experiment, strategies)[: rounds if strategies is None else None]
     for number, strategy in enumerate(chosen if len(pool) > 1 else []):
         if deadline.passed:
             break
@@ -150,9 +177,7 @@ def build_ensemble(
         if comparison.mean_gain > 0:
             candidates.append(_candidate(experiment, strategy, members, scores, comparison.mean_gain))
         experiment.progress("ensemble", f"{strategy.key} scored", number + 1, len(chosen), mean)
-    result = _decide(experiment, pool, float(np.mean(reference)), candidates, tried)
-    experiment.record("ensemble", asdict(result))
-    return result
+    return tried, candidates
 
 
 def _strategies(experiment: Experiment, names: Sequence[str] | None) -> list[Ensemble]:
