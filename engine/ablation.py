@@ -216,7 +216,7 @@ def _rank(
 
 
 def _level(comparison: Comparison, share: float | None, p_value: float) -> Level:
-    """HIGH: at least 5 % of the gain over the dummy, and certain after correction for the number of changes; MEDIUM: at least 0.5 %,
+    """HIGH: at least 5 % of the gain over the dummy, and certain after correction for their number; MEDIUM: at least 0.5 %,
     and certain by itself; LOW: the rest."""
     size = abs(share) if share is not None else (1.0 if p_value < _SIGNIFICANT else 0.0)
     if p_value < _SIGNIFICANT and size >= _HIGH_SHARE:
