@@ -32,6 +32,10 @@ PHASES = (
 
 DEFAULT_BUDGET_S = 120.0
 
+_FITS_AT_MOST = 0.25
+_ENSEMBLE_SHARE = 0.06
+"""Shares of a whole run's time: kept at most for the final fits while searching, and kept for combining."""
+
 _OPTIONAL = ("search_sota", "run_ablation", "refine", "build_ensemble")
 """Steps of a whole run that improve the result; without one of them there still is a validated model."""
 
@@ -244,9 +248,14 @@ def _clock_before_validation(steps: list[Tool], experiment: Experiment, deadline
 
     if not steps:
         return deadline
-    fits_s = experiment.final_fits * expected_refit_seconds(experiment)
-    free_s = max(0.0, deadline.remaining() - experiment.validation_s - min(fits_s, 0.4 * deadline.budget_s))
-    return deadline.at_most(free_s * steps[0].share / sum(step.share for step in steps))
+    fits_s = min(experiment.final_fits * expected_refit_seconds(experiment), _FITS_AT_MOST * deadline.budget_s)
+    left_s = max(0.0, deadline.remaining() - experiment.validation_s)
+    if steps[0].name == "build_ensemble":
+        # Worth more than anything else in the same seconds, so it never goes without; it keeps to what can be fitted afterwards.
+        return deadline.at_most(max(left_s - fits_s, min(_ENSEMBLE_SHARE * deadline.budget_s, 0.5 * left_s)))
+    free_s = max(0.0, left_s - fits_s - _ENSEMBLE_SHARE * deadline.budget_s)
+    searching = [step for step in steps if step.name != "build_ensemble"]
+    return deadline.at_most(free_s * steps[0].share / sum(step.share for step in searching))
 
 
 def _planned(request: WorkflowRequest) -> list[tuple[Tool, dict[str, Any]]]:

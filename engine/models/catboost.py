@@ -171,7 +171,7 @@ MODEL = Model(
     defaults=_defaults,
     space=_space,
     applies=_applies,
-    priority=30,
+    priority=12,
     early_stopping=True,
     requires=("catboost",),
 )
