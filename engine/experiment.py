@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .roles import Role
 
 
-VALIDATION_S = 7.0
+VALIDATION_S = 8.0
 VALIDATION_SHARE = 0.15
 """What `validate` needs beside its fits (checks, examination, reload, plots, report) in seconds on two cores; at most this share
 of a short budget, where it does less."""

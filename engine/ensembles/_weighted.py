@@ -14,7 +14,7 @@ class FittedWeights:
     weights: tuple[float, ...] | None
 
     @classmethod
-    def of(cls, weights: np.ndarray, floor: float = 0.02) -> FittedWeights:
+    def of(cls, weights: np.ndarray, floor: float = 0.05) -> FittedWeights:
         """Drop weights below `floor` and scale the rest to 1, so that idle members need not be kept."""
         kept = np.where(weights >= floor, weights, 0.0)
         if kept.sum() <= 0.0:
