@@ -15,10 +15,10 @@ class FittedWeights:
 
     @classmethod
     def of(cls, weights: np.ndarray, floor: float = 0.05) -> FittedWeights:
-        """Drop weights below `floor` and scale the rest to 1, so that idle members need not be kept."""
-        kept = np.where(weights >= floor, weights, 0.0)
-        if kept.sum() <= 0.0:
-            kept = np.ones(len(weights))
+        """Drop shares below `floor` (below half of the largest, where that is less) and scale the rest to 1: a member of little
+        weight costs a fit and a place in every prediction all the same. All zero counts as equal."""
+        shares = weights / weights.sum() if weights.sum() > 0.0 else np.full(len(weights), 1.0 / len(weights))
+        kept = np.where(shares >= min(floor, 0.5 * shares.max()), shares, 0.0)
         return cls(tuple((kept / kept.sum()).tolist()))
 
     def combine(self, stack: np.ndarray) -> np.ndarray:
