@@ -15,6 +15,8 @@ import pytest
 from command_line import COMMAND, environment, mle_star, one_line, write_table
 from mle_star.engine.run import RunFolder, open_run
 
+pytestmark = pytest.mark.slow
+
 BUDGET_S = 12
 PHASES = ["profile_dataset", "search_sota", "build_baselines", "run_ablation", "refine", "build_ensemble", "validate"]
 
