@@ -42,11 +42,14 @@ class FittedNetwork:
     cut: bool = False
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Probabilities (n_rows, n_classes) or values (n_rows, 1), float64."""
-        return self.forward(self.taming.apply(X).astype(np.float32))
+        """Probabilities (n_rows, n_classes) or values (n_rows, 1), float64.
+
+        In double precision: in single, the last digits depend on where the rows lie in memory.
+        """
+        return self.forward(self.taming.apply(X).astype(np.float64))
 
     def forward(self, rows: np.ndarray) -> np.ndarray:
-        """Tamed float32 rows → outputs."""
+        """Tamed rows → outputs."""
         from scipy.special import expit, softmax
 
         signal = rows
