@@ -83,7 +83,7 @@ def alternatives(solution: Solution, block: Block, shape: DataShape) -> list[Blo
     if block.slot == "model":
         return [
             Block.of("model", key)
-            for key, model in registry.models().items()
+            for key, model in sorted(registry.models().items(), key=lambda pair: (pair[1].priority, pair[0]))
             if key != block.component and model.family != "dummy" and why_not(model, shape) is None
         ]
     needs = registry.model(solution.model.component).needs

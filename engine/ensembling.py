@@ -285,6 +285,13 @@ def _decide(
     """Choose among the strategies that beat the best single solution and can be fitted in the time there will be."""
     single = best_single(experiment).evaluation
     time_s = experiment.seconds_per_final_fit()
+    metric, ratio = experiment.task.metric, experiment.evaluator.test_train_ratio
+    # Flattered as its score is, a single solution that beats an ensemble by more than the noise is the better choice.
+    candidates = [
+        candidate
+        for candidate in candidates
+        if not accept(paired_comparison(single.scores, candidate.scores, metric, ratio))
+    ]
     affordable = [candidate for candidate in candidates if candidate.refit_s <= time_s]
     if not affordable:
         reason = "no strategy beat the best single solution on the folds"

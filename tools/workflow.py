@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from .profile_dataset import ProfileRequest
 if TYPE_CHECKING:
     from ..engine.deadline import Deadline
     from ..engine.experiment import Experiment, Resources
+
+log = logging.getLogger(__name__)
 
 ReportProgress = Callable[[dict[str, Any]], None]
 
@@ -224,10 +227,16 @@ def _run_workflow(
         try:
             clock = _clock_before_validation([later for later, _ in steps[number:-1]], experiment, deadline)
             reports[step.name] = _phase(step, step_request, experiment, clock)
-        except MleStarError as error:
+        except Exception as error:
             if step.name not in _OPTIONAL:
                 raise
-            reports[step.name] = step.report(run_id=run.run_id, status="failed", summary=str(error))
+            log.warning("%s failed; the run goes on without it", step.name, exc_info=True)
+            said = (
+                str(error)
+                if isinstance(error, MleStarError)
+                else f"{type(error).__name__}; the run's log has the details"
+            )
+            reports[step.name] = step.report(run_id=run.run_id, status="failed", summary=f"{step.name} failed: {said}")
     last = reports[PHASES[-1]]
     return WorkflowReport(
         run_id=run.run_id,
