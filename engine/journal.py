@@ -6,6 +6,7 @@ Every decision is a function of the journal, so a run resumes by reading it. Ent
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ class Journal:
         at = time.time()
         with closing(self._connect()) as connection, connection:
             cursor = connection.execute(
-                "INSERT INTO entries (at, kind, body) VALUES (?, ?, ?)", (at, kind, json.dumps(body, allow_nan=False))
+                "INSERT INTO entries (at, kind, body) VALUES (?, ?, ?)", (at, kind, _to_json(body))
             )
             seq = cursor.lastrowid or 0
         return Entry(seq, at, kind, body)
@@ -90,3 +91,19 @@ class Journal:
             connection.executescript(_SCHEMA)
         connection.execute("PRAGMA synchronous=NORMAL")
         return connection
+
+
+def _to_json(body: dict[str, Any]) -> str:
+    """Write an entry as JSON. A number that is not finite becomes null: JSON has no word for it, and a record must not be lost."""
+    try:
+        return json.dumps(body, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(body), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
