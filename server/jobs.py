@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -220,7 +221,8 @@ class Jobs:
                 look_at_memory = now + MEMORY_POLL_S
                 failure = self._outgrown(worker)
             if failure is not None:
-                with suppress(OSError):
+                # The run's folder may be gone, or the disk full; the group is ended all the same.
+                with suppress(OSError, sqlite3.Error):
                     _stop(worker.run, worker.job_id, process.pid, "failed", failure)
                 process.wait()
             time.sleep(POLL_S)

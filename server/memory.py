@@ -29,7 +29,8 @@ def _descendants_mb(leader: int) -> float:
             pages += int((process / "statm").read_text(encoding="ascii").split()[1])
             for children in process.glob("task/*/children"):
                 pending.extend(int(pid) for pid in children.read_text(encoding="ascii").split())
-        except OSError:
+        except (OSError, IndexError, ValueError):
+            # It is leaving: its files go one after the other, and some read empty first.
             continue
     return pages * _PAGE / 2**20
 
