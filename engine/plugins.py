@@ -36,7 +36,7 @@ Positions = tuple["np.ndarray", "np.ndarray"]
 """(fit, held-out) integer positions."""
 
 
-def no_space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def no_space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """Search space of a component without parameters."""
     return {}
 
@@ -97,7 +97,7 @@ PostFit = Callable[["np.ndarray", "np.ndarray", ParamDict, FitContext], PostTran
 """(predictions (n_rows, n_outputs) for rows the learner did not see, their y, parameters, context) → fitted correction."""
 
 
-def always(shape: DataShape) -> str | None:  # noqa: ARG001
+def always(shape: DataShape) -> str | None:
     """Applies to every dataset."""
     return None
 
@@ -213,7 +213,7 @@ class EstimatorModel:
 Family = Literal["dummy", "linear", "neighbors", "bayes", "svm", "tree", "forest", "boosting", "network"]
 
 
-def no_params(shape: DataShape) -> ParamDict:  # noqa: ARG001
+def no_params(shape: DataShape) -> ParamDict:
     """Defaults of a learner without parameters."""
     return {}
 

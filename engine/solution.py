@@ -103,10 +103,6 @@ class Solution:
         """Return a solution with one block removed."""
         return Solution.of(block for block in self.blocks if block != old)
 
-    def plus(self, new: Block) -> Solution:
-        """Return a solution with one block added at the end of its slot."""
-        return Solution.of((*self.blocks, new))
-
     def describe(self) -> str:
         """One line for a person: the components in order."""
         return " → ".join(block.component for block in self.blocks)

@@ -21,7 +21,7 @@ class FittedMean:
         return np.asarray(stack.mean(axis=0))
 
 
-def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsemble:  # noqa: ARG001
+def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsemble:
     return FittedMean((1.0 / len(stack),) * len(stack))
 
 

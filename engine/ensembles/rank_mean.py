@@ -80,7 +80,7 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x[kept], y[kept]
 
 
-def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsemble:  # noqa: ARG001
+def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsemble:
     if task.kind != "binary" or task.metric.key not in {"roc_auc", "average_precision"} or len(stack) == 1:
         # Ranks would spoil a metric that reads probabilities: equal weights on the members' own scale.
         return FittedPlain((1.0 / len(stack),) * len(stack))

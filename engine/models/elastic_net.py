@@ -24,11 +24,11 @@ _ROUNDS = 300
 _PROBE_ROWS = 8_000
 
 
-def _defaults(shape: DataShape) -> ParamDict:  # noqa: ARG001
+def _defaults(shape: DataShape) -> ParamDict:
     return {"alpha": None, "l1_ratio": 0.7}
 
 
-def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     return {
         "alpha": trial.suggest_float("alpha", 1e-5, 0.3, log=True),
         "l1_ratio": trial.suggest_float("l1_ratio", 0.05, 1.0),

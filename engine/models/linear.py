@@ -25,11 +25,11 @@ _NEWTON_COEFFICIENTS = 500
 _ROUNDS_AT_MOST = 12
 
 
-def _defaults(shape: DataShape) -> ParamDict:  # noqa: ARG001
+def _defaults(shape: DataShape) -> ParamDict:
     return {"penalty": None}
 
 
-def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     return {"penalty": trial.suggest_float("penalty", 1e-3, 1e4, log=True)}
 
 

@@ -74,7 +74,7 @@ def _defaults(shape: DataShape) -> ParamDict:
     }
 
 
-def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     return {
         "layers": trial.suggest_int("layers", 1, 3),
         "width": trial.suggest_categorical("width", [32, 64, 128, 256]),

@@ -37,7 +37,7 @@ def _defaults(shape: DataShape) -> ParamDict:
     return {"var_smoothing": 1e-2, "power": round(float(max(shape.n_columns, 1)) ** -0.5, 3)}
 
 
-def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     return {
         "var_smoothing": trial.suggest_float("var_smoothing", 1e-6, 1.0, log=True),
         "power": trial.suggest_float("power", 0.01, 1.0, log=True),

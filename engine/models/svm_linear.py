@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 _ITERATIONS = 300
 
 
-def _defaults(shape: DataShape) -> ParamDict:  # noqa: ARG001
+def _defaults(shape: DataShape) -> ParamDict:
     return {"C": 0.1}
 
 
-def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     return {"C": trial.suggest_float("C", 1e-4, 10.0, log=True)}
 
 

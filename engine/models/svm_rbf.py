@@ -19,7 +19,7 @@ def _defaults(shape: DataShape) -> ParamDict:
     return {"C": 3.0 if shape.kind == "regression" else 1.0, "gamma_scale": 1.0}
 
 
-def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     return {
         "C": trial.suggest_float("C", 0.05, 100.0, log=True),
         "gamma_scale": trial.suggest_float("gamma_scale", 0.03, 10.0, log=True),

@@ -65,7 +65,7 @@ def _defaults(shape: DataShape) -> ParamDict:
     }
 
 
-def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     return {
         "learning_rate": trial.suggest_float("learning_rate", 0.015, 0.2, log=True),
         "max_depth": trial.suggest_int("max_depth", 3, 11),

@@ -30,7 +30,7 @@ class Clipping:
         return table.replace(table.frame.assign(**clipped)) if clipped else table
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Clipping]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Clipping]:
     """Learn the bounds: quantiles, or quartiles extended by a multiple of their distance."""
     names = table.columns(Role.NUMERIC)
     values = fill_unknown_columns(matrix(table, names))
@@ -44,7 +44,7 @@ def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> 
     return transform.apply(table), transform
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """Which rule and how tight."""
     method = trial.suggest_categorical("method", ["quantile", "iqr"])
     if method == "quantile":

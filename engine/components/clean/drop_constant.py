@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Dropped]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Dropped]:
     """Find the columns whose most frequent value, missing included, reaches the share."""
     share, n_rows = float(params["share"] or 1.0), len(table.frame)
     names = table.columns(Role.CONSTANT)
@@ -42,7 +42,7 @@ def _largest_count(series: pd.Series, role: Role) -> int:
     return int(series.value_counts(dropna=False, sort=False).max())
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """Share of the most frequent value from which a column goes."""
     return {"share": trial.suggest_categorical("share", [1.0, 0.999, 0.99, 0.97])}
 

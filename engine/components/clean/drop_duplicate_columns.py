@@ -14,7 +14,7 @@ from ...table import Table
 from ..dropped import Dropped
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Dropped]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Dropped]:
     """Compare the columns of each kind by the digest of their values; the first of equals stays."""
     seen: set[tuple[Role, bytes]] = set()
     repeated = []

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import optuna
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Filling]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Filling]:
     """Place the fill value: a tenth of the range below the smallest value, or zero."""
     values = fill_unknown_columns(matrix(table, table.columns(Role.NUMERIC)))
     low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)

@@ -69,7 +69,7 @@ class IterativeFilling:
         return extra.replace(extra.frame.assign(**{name: complete.frame[name] for name in typed}))
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, IterativeFilling]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, IterativeFilling]:
     """Fit the regressions round by round, from at most 20,000 rows."""
     names = tuple(table.columns(Role.NUMERIC))
     sample = table.take(some_rows(len(table.frame), _MAX_ROWS, context.seed))

@@ -12,7 +12,7 @@ from ..numbers import fill_unknown_columns, matrix
 from ._filling import DEFAULTS, Filling, space
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Filling]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Filling]:
     """Learn the means."""
     values = fill_unknown_columns(matrix(table, table.columns(Role.NUMERIC)))
     transform = Filling.fit(table, np.atleast_1d(np.nanmean(values, axis=0)), params)

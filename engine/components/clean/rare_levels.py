@@ -36,7 +36,7 @@ class RareLevels:
         )
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, RareLevels]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, RareLevels]:
     """Choose the levels that occur often enough in the training rows."""
     least = max(float(params["min_count"] or 0), float(params["min_share"] or 0.0) * len(table.frame))
     transform = RareLevels({name: _kept(levels, least) for name, levels in all_levels(table).items()})
@@ -50,7 +50,7 @@ def _kept(levels: Levels, least: float) -> Levels:
     return Levels((*kept.names, _RARE), np.append(kept.counts, n_rare), levels.n_missing)
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """From how many rows on a level stands for itself."""
     return {"min_count": trial.suggest_int("min_count", 2, 100, log=True)}
 

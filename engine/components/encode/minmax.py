@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import optuna
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Scaled]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Scaled]:
     """Learn the ranges."""
     names = numeric(table)
     values = fill_unknown_columns(matrix(table, names))
@@ -26,7 +26,7 @@ def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> 
     return transform.apply(table), transform
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """Whether later values may leave the range."""
     return {"clip": trial.suggest_categorical("clip", [True, False])}
 

@@ -25,7 +25,7 @@ class NativeCategories:
         )
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, NativeCategories]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, NativeCategories]:
     """Collect the levels."""
     transform = NativeCategories(all_levels(table))
     return transform.apply(table), transform

@@ -53,7 +53,7 @@ class OneHot:
         return add_numbers(table.drop(self.columns), outputs, values, Role.BOOLEAN)
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, OneHot]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, OneHot]:
     """Choose the levels that get a column of their own."""
     max_levels, min_count = int(params["max_levels"] or 0), int(params["min_count"] or 0)
     columns = {name: _column(name, every, max_levels, min_count) for name, every in all_levels(table).items()}
@@ -80,7 +80,7 @@ def _column(name: str, every: Levels, max_levels: int, min_count: int) -> _Colum
     return _Column(levels, first, rest, missing, tuple(outputs))
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """How many columns a category may become."""
     return {
         "max_levels": trial.suggest_int("max_levels", 5, 200, log=True),

@@ -36,7 +36,7 @@ class OrdinalCodes:
         return coded.replace(coded.frame, dict.fromkeys(names, Role.NUMERIC))
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, OrdinalCodes]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, OrdinalCodes]:
     """Order the levels."""
     order = _by_frequency if params["by"] == "frequency" else _by_name
     transform = OrdinalCodes({name: order(levels) for name, levels in all_levels(table).items()})
@@ -56,7 +56,7 @@ def _by_name(levels: Levels) -> Levels:
     return levels.select(np.asarray(keys.argsort(kind="stable"), dtype=np.int64))
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """Which order."""
     return {"by": trial.suggest_categorical("by", ["frequency", "name"])}
 

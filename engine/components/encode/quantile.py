@@ -34,7 +34,7 @@ class QuantileScaled:
         return with_numbers(table, self.names, self.transformer.transform(matrix(table, self.names)))
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, QuantileScaled]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, QuantileScaled]:
     """Learn the quantiles, from at most 50,000 rows."""
     names = numeric(table)
     values = fill_unknown_columns(matrix(table, names))
@@ -50,7 +50,7 @@ def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> 
     return transform.apply(table), transform
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """How fine the quantiles are."""
     return {"n_quantiles": trial.suggest_int("n_quantiles", 20, 1000, log=True)}
 

@@ -19,7 +19,7 @@ _NORMAL_QUARTILES = 1.349
 """Interquartile range of a standard normal distribution."""
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Scaled]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Scaled]:
     """Learn medians and quartiles; the full range stands in where the quartiles coincide."""
     names = numeric(table)
     values = fill_unknown_columns(matrix(table, names))
@@ -30,7 +30,7 @@ def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> 
     return transform.apply(table), transform
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """Where outliers level off, in deviations; 0 leaves them."""
     return {"bound": trial.suggest_categorical("bound", [0.0, 3.0, 6.0])}
 

@@ -10,7 +10,7 @@ from ..numbers import fill_unknown_columns, matrix
 from ..scaled import Scaled, numeric, positive
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Scaled]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Scaled]:
     """Learn means and standard deviations."""
     names = numeric(table)
     values = fill_unknown_columns(matrix(table, names))

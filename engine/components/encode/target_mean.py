@@ -100,7 +100,7 @@ def _replace(table: Table, levels: dict[str, Levels], outputs: tuple[str, ...], 
     return add_numbers(table.drop(levels), outputs, values, Role.NUMERIC)
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """How far rare categories are pulled to the overall mean, in rows."""
     return {"smoothing": trial.suggest_float("smoothing", 1.0, 200.0, log=True)}
 

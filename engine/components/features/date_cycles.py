@@ -34,7 +34,7 @@ class DateCycles:
         return add_numbers(table, self.outputs, stacked)
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, DateCycles]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, DateCycles]:
     """Find the cycles that vary."""
     cycles = {
         name: tuple(cycle for cycle in _CYCLES if _varies(_phase(table.frame[name].dropna(), cycle)))

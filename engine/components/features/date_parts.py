@@ -43,7 +43,7 @@ class DateParts:
         return add_numbers(table.drop(self.parts), self.outputs, stacked)
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, DateParts]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, DateParts]:
     """Find the parts that vary."""
     parts, origins = {}, {}
     for name in table.columns(Role.DATETIME):

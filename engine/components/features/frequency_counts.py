@@ -29,7 +29,7 @@ class FrequencyCounts:
         return add_numbers(table, self.outputs, values)
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, FrequencyCounts]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, FrequencyCounts]:
     """Count."""
     levels = all_levels(table)
     transform = FrequencyCounts(levels, tuple(fresh_names(table, (f"{name}:frequency" for name in levels))))

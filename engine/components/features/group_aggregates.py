@@ -90,7 +90,7 @@ def _moments(codes: np.ndarray, values: np.ndarray, size: int) -> tuple[np.ndarr
     return means, deviations
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """How many categorical and how many numeric columns are crossed."""
     return {"n_columns": trial.suggest_int("n_columns", 1, 6)}
 

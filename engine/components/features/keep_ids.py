@@ -35,7 +35,7 @@ class IdNumbers:
         return add_numbers(table.drop(self.names), self.outputs, values)
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, IdNumbers]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, IdNumbers]:
     """Find the id columns of which nearly every training value ends in a number."""
     names = tuple(name for name in table.columns(Role.ID) if _is_numeric(Levels.of(table.frame[name])))
     transform = IdNumbers(names, tuple(fresh_names(table, (f"{name}:number" for name in names))))

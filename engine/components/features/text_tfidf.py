@@ -53,7 +53,7 @@ class TextTopics:
         return add_numbers(table.drop(self.spaces), self.outputs, stacked)
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, TextTopics]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, TextTopics]:
     """Learn vocabularies and projections, from at most 50,000 rows a column."""
     spaces = {}
     analyzers = ("word", "char_wb") if params["analyzer"] == "both" else (str(params["analyzer"]),)
@@ -103,7 +103,7 @@ def _texts(series: pd.Series) -> list[str]:
     return [str(text) for text in series.fillna("").to_list()]
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """Words or character pieces, and how many numbers come out."""
     return {
         "analyzer": trial.suggest_categorical("analyzer", ["word", "char_wb", "both"]),

@@ -28,7 +28,7 @@ class Isotonic:
         return np.stack([1.0 - chance, chance], axis=1)
 
 
-def fit(prediction: np.ndarray, y: np.ndarray, params: ParamDict, context: FitContext) -> Isotonic:  # noqa: ARG001
+def fit(prediction: np.ndarray, y: np.ndarray, params: ParamDict, context: FitContext) -> Isotonic:
     """Fit the steps on rows the learner did not see; no step is surer than these rows can show."""
     regression = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
     regression.fit(prediction[:, 1], (y == 1).astype(np.float64))

@@ -36,7 +36,7 @@ class Temperature:
         return np.asarray(softmax(self.sharpness * _logs(prediction) + self.shift, axis=1))
 
 
-def fit(prediction: np.ndarray, y: np.ndarray, params: ParamDict, context: FitContext) -> Temperature:  # noqa: ARG001
+def fit(prediction: np.ndarray, y: np.ndarray, params: ParamDict, context: FitContext) -> Temperature:
     """Minimise the log loss on rows the learner did not see; a class that does not occur among them is not shifted."""
     logs, codes = _logs(prediction), y.astype(np.int64)
     n_rows, n_classes = logs.shape
@@ -69,7 +69,7 @@ def _logs(prediction: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(np.clip(prediction, _SMALLEST, None)))
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """With or without class shifts."""
     return {"shifts": trial.suggest_categorical("shifts", [False, True])}
 

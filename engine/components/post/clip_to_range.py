@@ -26,7 +26,7 @@ class RangeClip:
         return np.asarray(np.clip(prediction, self.low, self.high))
 
 
-def fit(prediction: np.ndarray, y: np.ndarray, params: ParamDict, context: FitContext) -> RangeClip:  # noqa: ARG001
+def fit(prediction: np.ndarray, y: np.ndarray, params: ParamDict, context: FitContext) -> RangeClip:
     """Measure the range of the targets, extended by a share of its width; targets that are never negative stay so."""
     low, high = float(y.min()), float(y.max())
     margin = float(params["margin"] or 0.0) * (high - low)
@@ -34,7 +34,7 @@ def fit(prediction: np.ndarray, y: np.ndarray, params: ParamDict, context: FitCo
     return RangeClip(max(low - margin, floor), high + margin)
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """Width of the margin, as a share of the range."""
     return {"margin": trial.suggest_float("margin", 0.01, 1.0, log=True)}
 

@@ -74,7 +74,7 @@ def _gain(table: Table, names: list[str], y: np.ndarray, context: FitContext) ->
             settings["num_class"] = len(present)
     data = lightgbm.Dataset(values, target.reshape(-1), categorical_feature=categorical, free_raw_data=True)
 
-    def give_up_in_time(state: Any) -> None:  # noqa: ARG001
+    def give_up_in_time(state: Any) -> None:
         # Fewer rounds would be another choice of columns: without the time for all there is none.
         context.deadline.check("looking for the columns a model gains from")
 
@@ -83,7 +83,7 @@ def _gain(table: Table, names: list[str], y: np.ndarray, context: FitContext) ->
     return np.asarray(model.feature_importance("gain"), dtype=np.float64)
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """Share of the gain that is kept."""
     return {"share": trial.suggest_float("share", 0.8, 0.999)}
 

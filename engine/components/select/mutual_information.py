@@ -27,7 +27,7 @@ def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> 
     return transform.apply(table), transform
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """Share of columns kept."""
     return {"share": trial.suggest_float("share", 0.1, 0.95)}
 

@@ -37,7 +37,7 @@ class PrincipalComponents:
         return add_numbers(table.drop(self.names), self.outputs, standard @ self.axes)
 
 
-def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, PrincipalComponents]:  # noqa: ARG001
+def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, PrincipalComponents]:
     """Find the components that make up the share of the variance, from at most 50,000 rows."""
     names = tuple(table.columns(Role.NUMERIC))
     rows = some_rows(len(table.frame), _MAX_ROWS, context.seed)
@@ -57,7 +57,7 @@ def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> 
     return transform.apply(table), transform
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """Share of the variance that is kept."""
     return {"share": trial.suggest_float("share", 0.6, 0.999)}
 

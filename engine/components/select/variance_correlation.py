@@ -59,7 +59,7 @@ def _repeated(values: np.ndarray, information: np.ndarray, threshold: float, fla
     return gone
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """Absolute correlation from which two columns count as the same."""
     return {"threshold": trial.suggest_float("threshold", 0.8, 0.999)}
 

@@ -52,7 +52,7 @@ def fit(y: np.ndarray, params: ParamDict, context: FitContext) -> ClassWeights:
     return ClassWeights(weights, keep)
 
 
-def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:  # noqa: ARG001
+def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """From equal weights (0) to equal classes (1)."""
     return {"power": trial.suggest_float("power", 0.1, 1.0)}
 

@@ -33,7 +33,7 @@ class LogTarget:
         return self.bounds.clip_own(np.expm1(self.bounds.clip_fitted(prediction)))
 
 
-def fit(y: np.ndarray, params: ParamDict, context: FitContext) -> LogTarget:  # noqa: ARG001
+def fit(y: np.ndarray, params: ParamDict, context: FitContext) -> LogTarget:
     """Measure the range."""
     return LogTarget(Bounds.of(np.log1p(np.maximum(y, _SMALLEST)), y))
 

@@ -43,7 +43,7 @@ class PowerTarget:
         return self.bounds.clip_own(values * self.scale + self.center)
 
 
-def fit(y: np.ndarray, params: ParamDict, context: FitContext) -> PowerTarget:  # noqa: ARG001
+def fit(y: np.ndarray, params: ParamDict, context: FitContext) -> PowerTarget:
     """Choose the power with the highest likelihood, from at most 20,000 rows."""
     y = np.asarray(y, dtype=np.float64)
     center = float(np.median(y))
