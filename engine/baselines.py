@@ -1,8 +1,10 @@
-"""Initial solutions (MLE-STAR §3.1, Algorithm 1): every sensible learner with its default pipeline, then what research suggests
-for this table, then the simple average of the best ones, merged in rank order while it does not get worse."""
+"""Initial solutions (MLE-STAR §3.1, Algorithm 1): every sensible learner with its default pipeline and what clearly helped the
+first of them, further settings of strong learners, and the simple average of the best, merged in rank order while it does not get
+worse."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,19 +12,21 @@ import numpy as np
 
 from . import registry
 from .deadline import Deadline
-from .defaults import default_solution, place, usable, why_not
+from .defaults import default_solution, why_not
 from .errors import DeadlinePassed, InvalidInput, NotFound
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
-from .leaderboard import best_single, leaderboard
-from .solution import Solution, Suggestion
+from .leaderboard import leaderboard
+from .solution import Block, Solution, Suggestion
+from .structure import settle, settled
 
 _SIMPLE = ("linear", "bayes", "tree", "neighbors")
-_ALWAYS = ("dummy", "linear")
 _AVERAGE_AT_MOST = 8
-_INFORMED_AT_MOST = 4
-_SHARE_AT_MOST = 0.4
+_QUESTIONS_SHARE = 0.5
+_SHARE_AT_MOST = 0.3
 _FLOOR_S = 5.0
+_VARIANT_STEP = 6
+_EARLY = 11
 
 
 @dataclass(frozen=True)
@@ -56,23 +60,28 @@ def build_baselines(
     learners : sequence of str, optional
         Only these learners (the dummy is always added, as the floor). Raises `NotFound` for an unknown name.
     research : sequence of Suggestion
-        Ranked by the research stage for this table, best first; the first few that suit are tried one by one on the best
-        solution so far.
+        Ranked by the research stage for this table, best first; the first few that suit are tried one by one on the first strong
+        learner, and what clearly helps goes into the solutions after it.
     """
     order, skipped = _order(experiment, learners)
+    initial = _portfolio(experiment, order, research)
     failed: list[tuple[str, str]] = []
     tried = 0
-    for number, key in enumerate(order):
+    blocks: list[Block] | None = None
+    for number, default in enumerate(initial):
+        key = default.model.component
         if deadline.passed and tried:
-            skipped.extend((late, "no time left") for late in order[number:])
+            late = dict.fromkeys(other.model.component for other in initial[number:])
+            skipped.extend((other, "no time left") for other in late)
             break
-        evaluation = experiment.evaluator.evaluate(
-            default_solution(key, experiment.shape), _candidate_deadline(deadline, tried), origin=_stage(key)
-        )
+        solution = settled(default, blocks or [])
+        evaluation = experiment.evaluator.evaluate(solution, _candidate_deadline(deadline, tried), origin=_stage(key))
         tried += 1
         if evaluation.failure is not None:
             failed.append((key, f"{evaluation.failure.kind}: {evaluation.failure.message}"))
-        _tell(experiment, key, number + 1, len(order) + _INFORMED_AT_MOST)
+        elif blocks is None and registry.model(key).family == "boosting":
+            blocks = settle(experiment, evaluation, deadline.share(_QUESTIONS_SHARE), research)
+        _tell(experiment, key, number + 1, len(initial))
     if not leaderboard(experiment):
         reasons = "; ".join(f"{key} {why}" for key, why in failed)
         if all(why.startswith("timeout") for _, why in failed):
@@ -80,28 +89,7 @@ def build_baselines(
                 f"no learner finished within {deadline.budget_s:.0f} s ({reasons}); raise time_budget_s"
             )
         raise InvalidInput(f"no learner can be scored on this table with this split and metric ({reasons})")
-    _try_research(experiment, deadline, research, len(order))
     return Baselines(tried, tuple(failed), tuple(skipped), simple_average(experiment))
-
-
-def _try_research(experiment: Experiment, deadline: Deadline, research: Sequence[Suggestion], n_learners: int) -> None:
-    """Put suggested blocks one by one into the best solution so far."""
-    tried = 0
-    for suggestion in research:
-        best = best_single(experiment).evaluation.solution
-        block = suggestion.block
-        if (
-            block.slot == "model"
-            or not suggestion.suits(best)
-            or not usable(block.slot, block.component, experiment.shape)
-        ):
-            continue
-        if deadline.passed or tried == _INFORMED_AT_MOST:
-            break
-        informed = place(best, block)
-        experiment.evaluator.evaluate(informed, deadline, origin="research-informed")
-        tried += 1
-        _tell(experiment, block.name, n_learners + tried, n_learners + _INFORMED_AT_MOST)
 
 
 def _order(experiment: Experiment, learners: Sequence[str] | None) -> tuple[list[str], list[tuple[str, str]]]:
@@ -120,15 +108,31 @@ def _order(experiment: Experiment, learners: Sequence[str] | None) -> tuple[list
             order.append(key)
         else:
             skipped.append((key, reason))
-    # The floor and the simple reference come first: every gate and every report compares with them.
-    return [key for key in _ALWAYS if key in order] + [key for key in order if key not in _ALWAYS], skipped
+    return order, skipped
+
+
+def _portfolio(experiment: Experiment, order: Sequence[str], research: Sequence[Suggestion]) -> list[Solution]:
+    """The learners with their defaults, and their variants behind by `_VARIANT_STEP` places of priority each: a second setting of a
+    strong learner goes before the first one of a weak learner. A learner that research ranks first for this table comes early."""
+    shape = experiment.shape
+    first = research[0].block.component if research and research[0].block.slot == "model" else None
+    rows = [
+        (
+            min(registry.model(key).priority, _EARLY if key == first else math.inf) + _VARIANT_STEP * number,
+            key,
+            default_solution(key, shape, params),
+        )
+        for key in order
+        for number, params in enumerate((None, *registry.model(key).variants(shape)))
+    ]
+    return [solution for _, _, solution in sorted(rows, key=lambda row: row[:2])]
 
 
 def _candidate_deadline(deadline: Deadline, tried: int) -> Deadline:
     """No single learner may eat the stage; only the dummy runs even without time, so that there always is an answer."""
     if tried == 0:
         return Deadline(max(deadline.remaining(), _FLOOR_S))
-    return deadline.at_most(deadline.remaining() * (1.0 if tried < len(_ALWAYS) else _SHARE_AT_MOST))
+    return deadline.at_most(deadline.remaining() * _SHARE_AT_MOST)
 
 
 def _stage(key: str) -> str:

@@ -42,10 +42,17 @@ def default_solution(key: str, shape: DataShape, params: Params | None = None) -
         wanted.append(("encode", _category_encoding(model, shape)))
     if model.needs.scaling:
         wanted.append(("encode", "standard"))
-        if shape.kind == "regression" and shape.target_skew > _SKEWED:
-            wanted.append(("target", "log1p" if shape.target_min >= 0 else "yeo_johnson"))
+        if (scale := scale_of_skewed_target(shape)) is not None:
+            wanted.append(("target", scale))
     blocks = [Block.of(slot, name) for slot, name in wanted if usable(slot, name, shape)]
     return Solution.of([*blocks, Block.of("model", key, params)])
+
+
+def scale_of_skewed_target(shape: DataShape) -> str | None:
+    """Return the target component that takes the skew out of a regression target, or None where there is little of it."""
+    if shape.kind != "regression" or shape.target_skew <= _SKEWED:
+        return None
+    return "log1p" if shape.target_min >= 0 else "yeo_johnson"
 
 
 def _category_encoding(model: Model, shape: DataShape) -> str:

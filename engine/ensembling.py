@@ -6,7 +6,8 @@ the folds) and scored on that fold. The paper returns the best ensemble without 
 
 What a strategy has to beat is the cross-fitted score of picking the best single solution: that solution's own score is flattered,
 because it is the best of many on these very folds. No margin for noise is asked beyond that: at an equal score the average of
-several is the safer choice.
+several is the safer choice. Where time orders the folds, few of them and drift make any lead of a single solution doubtful, and
+the equal-weight average is kept unless the single one leads by more than twice the noise.
 """
 
 from __future__ import annotations
@@ -27,9 +28,12 @@ from .plugins import Ensemble, FittedEnsemble
 
 _POOL = 24
 _PER_LEARNER = 5
-_STACKED = 8
+_FEW = 8
+_LEAD_UNDER_DRIFT = 2.0
+"""Standard errors by which a single solution must lead where time orders the folds."""
 _ALIKE = 0.01
 _COMPARED_ROWS = 2_000
+_FORESEEN_ROWS = 4_000
 
 
 @dataclass(frozen=True)
@@ -104,13 +108,15 @@ def _alike(one: Evaluation, other: Evaluation) -> bool:
 
 
 def expected_refit_seconds(experiment: Experiment) -> float:
-    """What one fit of an ensemble will take on all rows, as far as the leaderboard tells: the best six, at most two per learner."""
-    best: list[Evaluation] = []
-    for ranked in leaderboard(experiment):
-        learner = ranked.evaluation.solution.model.component
-        if sum(other.solution.model.component == learner for other in best) < 2:
-            best.append(ranked.evaluation)
-    return sum(evaluation.refit_seconds for evaluation in best[:6])
+    """What one fit of the ensemble will take on all rows, as far as the pool tells now: greedy weights on a sample of rows."""
+    pool = member_pool(experiment)
+    if len(pool) < 2:
+        return sum(member.refit_seconds for member in pool)
+    covered = experiment.evaluator.covered
+    rows = covered[:: len(covered) // _FORESEEN_ROWS + 1]
+    greedy = registry.ensembles()["greedy"]
+    weights = greedy.fit(stack_of(pool, rows), experiment.dataset.y[rows], experiment.task, experiment.seed).weights
+    return sum(member.refit_seconds for member, weight in zip(pool, weights or (), strict=True) if weight > 0.0)
 
 
 def build_ensemble(
@@ -128,7 +134,11 @@ def build_ensemble(
     # Where the time allowed the dummy alone, that is the best so far, and there is nothing to combine.
     pool = member_pool(experiment) or [best_single(experiment).evaluation]
     reference = cross_fitted_choice(experiment, pool)
-    chosen = _strategies(experiment, strategies)[: rounds if strategies is None else None]
+    chosen = _strategies(experiment, strategies)
+    if strategies is None:
+        # Weights learnt on past blocks of time follow what these blocks had in common, which the next one need not share.
+        equal = [strategy for strategy in chosen if strategy.members == "one_per_learner"]
+        chosen = (equal if experiment.split.kind == "time" else chosen)[:rounds]
     tried, candidates = _score_strategies(experiment, deadline, chosen, pool, reference)
     time_s = experiment.seconds_per_final_fit()
     if candidates and all(candidate.refit_s > time_s for candidate in candidates):
@@ -160,9 +170,9 @@ def _score_strategies(
     tried: list[StrategyScore] = []
     candidates: list[_Candidate] = []
     for number, strategy in enumerate(chosen if len(pool) > 1 else []):
-        if deadline.passed:
+        if number and deadline.passed:
             break
-        members = pool[:_STACKED] if strategy.key in ("mean", "rank_mean") or strategy.key.startswith("stack") else pool
+        members = _members_for(strategy, pool)
         clock = Deadline(deadline.remaining())
         try:
             scores = cross_fitted_scores(experiment, strategy, members, deadline)
@@ -174,10 +184,23 @@ def _score_strategies(
         tried.append(
             StrategyScore(strategy.key, mean, comparison.mean_gain, comparison.p_value, len(members), clock.elapsed())
         )
-        if comparison.mean_gain > 0:
+        unsure = (
+            experiment.split.kind == "time" and comparison.mean_gain > -_LEAD_UNDER_DRIFT * comparison.standard_error
+        )
+        if comparison.mean_gain > 0 or unsure:
             candidates.append(_candidate(experiment, strategy, members, scores, comparison.mean_gain))
         experiment.progress("ensemble", f"{strategy.key} scored", number + 1, len(chosen), mean)
     return tried, candidates
+
+
+def _members_for(strategy: Ensemble, pool: Sequence[Evaluation]) -> list[Evaluation]:
+    """Which of the pool a strategy gets: equal weights want the best of every learner, stacking few members at all."""
+    if strategy.members != "one_per_learner":
+        return list(pool[:_FEW] if strategy.members == "few" else pool)
+    best: dict[str, Evaluation] = {}
+    for member in pool:
+        best.setdefault(member.solution.model.component, member)
+    return list(best.values())[:_FEW]
 
 
 def _strategies(experiment: Experiment, names: Sequence[str] | None) -> list[Ensemble]:
@@ -286,11 +309,13 @@ def _decide(
     single = best_single(experiment).evaluation
     time_s = experiment.seconds_per_final_fit()
     metric, ratio = experiment.task.metric, experiment.evaluator.test_train_ratio
-    # Flattered as its score is, a single solution that beats an ensemble by more than the noise is the better choice.
+    # Flattered as its score is, a single solution that beats an ensemble by more than the noise is the better choice; under drift
+    # it has to beat it by more than that.
+    lead = _LEAD_UNDER_DRIFT if experiment.split.kind == "time" else 1.0
     candidates = [
         candidate
         for candidate in candidates
-        if not accept(paired_comparison(single.scores, candidate.scores, metric, ratio))
+        if not accept(paired_comparison(single.scores, candidate.scores, metric, ratio), lead)
     ]
     affordable = [candidate for candidate in candidates if candidate.refit_s <= time_s]
     if not affordable:
@@ -315,10 +340,13 @@ def _decide(
             tuple(tried),
         )
     best = _simplest_of_the_best(experiment, affordable)
-    reason = (
-        f"{best.strategy.key} beats the best single solution by {best.gain:.4g}, both chosen on other folds than they are "
-        "scored on"
-    )
+    measured = "both chosen on other folds than they are scored on"
+    reason = f"{best.strategy.key} beats the best single solution by {best.gain:.4g}, {measured}"
+    if best.gain <= 0:
+        reason = (
+            f"{best.strategy.key} is within the noise of the best single solution ({best.gain:.4g}, {measured}), and an "
+            "average is the safer choice under drift"
+        )
     return EnsembleResult(
         best.strategy.key,
         True,

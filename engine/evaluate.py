@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 _PREFIX_CACHE_BYTES = 1 << 30
 _GRACE_S = 1.0
 _TELLING_S = 0.2
+_CUT_SHARE = 0.3
+_GRACE_START_S = 0.2
 
 
 @dataclass
@@ -100,8 +102,10 @@ class Evaluator:
              self.experiment.task.metric.key, self.experiment.resources.threads, code_version()]
         )  # fmt: skip
 
-    def _own_key(self, solution: Solution) -> str:
-        return f"{self.experiment.run.run_id}:{self._content}:{solution.key}"
+    def _cut_key(self, solution: Solution) -> str:
+        """Where a result is kept that the clock cut short: what fits into a run depends on its time, so only runs that were given
+        the same time, to five seconds, take it from each other."""
+        return f"{self._content}:in {5 * math.ceil(self.experiment.budget_s / 5)} s:{solution.key}"
 
     @cached_property
     def _growth(self) -> float:
@@ -112,7 +116,7 @@ class Evaluator:
         """Return a finished evaluation without computing anything, or None."""
         if solution.key in self._known:
             return self._known[solution.key]
-        found = self._cache.get(f"{self._content}:{solution.key}") or self._cache.get(self._own_key(solution))
+        found = self._cache.get(f"{self._content}:{solution.key}") or self._cache.get(self._cut_key(solution))
         if found is None:
             return None
         evaluation = Evaluation.from_json(*found)
@@ -123,8 +127,9 @@ class Evaluator:
     def evaluate(self, solution: Solution, deadline: Deadline, origin: str = "") -> Evaluation:
         """Score a solution; never raises for a candidate's own fault, which comes back as a typed failure.
 
-        A candidate that is not expected to finish in time is not started (`timeout`). What this run has not seen yet is written to
-        the journal with its `origin`, and if another run computed it, charges the deadline what it cost then.
+        A candidate that is not expected to finish in time is not started (`timeout`), unless its learner can stop early. What this
+        run has not seen yet is written to the journal with its `origin`, and if another run computed it, charges the deadline what
+        it cost then.
         """
         evaluation = self.recall(solution)
         if evaluation is not None:
@@ -132,7 +137,9 @@ class Evaluator:
                 deadline.charge(evaluation.seconds)
         else:
             estimate = self.estimate(solution)
-            if deadline.passed or estimate > deadline.remaining() * 1.2 + 1.0:
+            # Boosting that the clock ends after a third of its rounds is still worth having: most of its gain comes early.
+            least_s = estimate * (_CUT_SHARE if registry.model(solution.model.component).early_stopping else 1.0)
+            if deadline.passed or least_s > deadline.remaining() * 1.2 + _GRACE_START_S:
                 message = f"not started: about {estimate:.0f} s needed, {deadline.remaining():.0f} s left"
                 evaluation = Evaluation(solution, (), None, 0.0, failure=Failure("timeout", message))
             else:
@@ -193,8 +200,7 @@ class Evaluator:
             return Evaluation(solution, (), None, time.monotonic() - start, failure=Failure("timeout", message))
         evaluation = box[0]
         if evaluation.failure is None:
-            # What the clock cut depends on the moment: only this run may use it again.
-            key = self._own_key(solution) if evaluation.cut else f"{self._content}:{solution.key}"
+            key = self._cut_key(solution) if evaluation.cut else f"{self._content}:{solution.key}"
             self._cache.put(key, evaluation.to_json(), evaluation.oof)
         self._learn_speed(evaluation)
         return evaluation
@@ -203,10 +209,14 @@ class Evaluator:
         folds = self.folds
         at_once = max(1, min(self.experiment.resources.threads, len(folds)))
         try:
-            results: list[_FoldResult] = Parallel(n_jobs=at_once, backend="threading")(
-                delayed(self._one_fold)(solution, number, threads, deadline, stop)
-                for number, threads in enumerate(_threads_per_fold(len(folds), self.experiment.resources.threads))
-            )
+            threads = _threads_per_fold(len(folds), self.experiment.resources.threads)
+            # The last folds, on more threads each, start when the cores are free: native threads that wait for a core spin.
+            alone = threads.count(1) if len(folds) > at_once else len(folds)
+            results: list[_FoldResult] = []
+            for wave in (range(alone), range(alone, len(folds))):
+                results += Parallel(n_jobs=at_once, backend="threading")(
+                    delayed(self._one_fold)(solution, number, threads[number], deadline, stop) for number in wave
+                )
         except MemoryError:
             failure = Failure("memory", f"{solution.model.component} ran out of memory; use fewer rows or columns")
         except DeadlinePassed as error:

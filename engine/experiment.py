@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
+from . import registry
 from .dataset import Dataset, load_snapshot, open_dataset, save_snapshot
 from .deadline import Deadline
 from .errors import NotFound
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from .checking import CheckOutcome
     from .roles import Role
 
+
+_REFERENCE = "lightgbm"
+_PASS_SHARE = 0.2
+"""The learner a pass over the folds is measured by, and the part of the budget one pass may take."""
+_SMALL = 5_000
+_LEAST_ROWS = 20_000
 
 VALIDATION_S = 8.0
 VALIDATION_SHARE = 0.15
@@ -127,13 +133,24 @@ class Experiment:
         )
 
 
-def choose_plan(n_development: int, split_kind: str, budget_s: float) -> FoldPlan:
-    """Choose folds for the data size and the budget: five for small tables, fewer for large ones, and a row cap
-    where even one pass over all rows would eat the time (the paper searches on 30,000 rows; ours is a rate)."""
-    max_rows = int(np.clip(1500 * budget_s, 20_000, 1_000_000))
-    rows = min(n_development, max_rows)
-    n_folds = 4 if split_kind == "time" or rows > 5_000 else 5
-    return FoldPlan(n_folds, 1, max_rows if max_rows < n_development else None)
+def choose_plan(shape: DataShape, n_development: int, split_kind: str, budget_s: float, threads: int) -> FoldPlan:
+    """Choose folds for the data and the budget: five for small tables, down to three and then fewer rows where one pass of a
+    typical booster over the folds would take too large a part of the time (the paper searches on 30,000 rows)."""
+    time_s = _PASS_SHARE * budget_s
+    fewest = 4 if split_kind == "time" else 3
+    most = 4 if split_kind == "time" or n_development > _SMALL else 5
+    for n_folds in range(most, fewest - 1, -1):
+        if _pass_seconds(shape, n_development, n_folds, threads) <= time_s:
+            return FoldPlan(n_folds)
+    whole_s = _pass_seconds(shape, n_development, fewest, threads)
+    max_rows = int(max(n_development * time_s / whole_s, min(n_development, _LEAST_ROWS)))
+    return FoldPlan(fewest, 1, max_rows if max_rows < n_development else None)
+
+
+def _pass_seconds(shape: DataShape, n_rows: int, n_folds: int, threads: int) -> float:
+    """Expected wall seconds of one evaluation of the reference booster."""
+    fit_s = registry.model(_REFERENCE).cost(replace(shape, n_rows=int(n_rows * (n_folds - 1) / n_folds)))
+    return fit_s * math.ceil(n_folds / threads)
 
 
 def begin_experiment(
@@ -171,7 +188,7 @@ def begin_experiment(
     )
     described = profile(dataset, kind, split)
     shape = shape_of(dataset, split, kind)
-    plan = choose_plan(len(split.development), split.kind, budget_s)
+    plan = choose_plan(shape, len(split.development), split.kind, budget_s, resources.threads)
     save_snapshot(dataset, kind, run.data_path)
     split.save(_split_path(run))
     experiment = Experiment(

@@ -49,13 +49,16 @@ class Journal:
         self.path = path
 
     def append(self, kind: str, body: dict[str, Any]) -> Entry:
-        """Add an entry and return it; it is on disk when this returns."""
-        at = time.time()
+        """Add an entry and return it; it is on disk when this returns.
+
+        Times never fall from one entry to the next, though several threads write and a clock may be set back.
+        """
         with closing(self._connect()) as connection, connection:
-            cursor = connection.execute(
-                "INSERT INTO entries (at, kind, body) VALUES (?, ?, ?)", (at, kind, _to_json(body))
-            )
-            seq = cursor.lastrowid or 0
+            seq, at = connection.execute(
+                "INSERT INTO entries (at, kind, body) "
+                "SELECT max(?, coalesce((SELECT at FROM entries ORDER BY seq DESC LIMIT 1), 0)), ?, ? RETURNING seq, at",
+                (time.time(), kind, _to_json(body)),
+            ).fetchone()
         return Entry(seq, at, kind, body)
 
     def read(self, *kinds: str, after: int = 0) -> Iterator[Entry]:

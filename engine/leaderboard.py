@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import registry
-from .compare import accept, paired_comparison
+from .compare import Comparison, accept, paired_comparison
 from .errors import NotFound
 from .evaluation import Evaluation, rough_seconds
 from .experiment import Experiment
@@ -15,6 +15,7 @@ TRIALS = ("refinement", "ablation")
 """Origins of solutions that were tried as changes of another one, and count only once accepted."""
 
 _AS_GOOD = 0.25
+_WORTH_A_CHANGE = 0.0005
 
 
 @dataclass(frozen=True)
@@ -84,3 +85,17 @@ def dummy_score(experiment: Experiment) -> float | None:
         if ranked.family == "dummy":
             return ranked.evaluation.mean
     return None
+
+
+def judge_change(experiment: Experiment, new: Evaluation, old: Evaluation) -> tuple[Comparison, bool]:
+    """Compare a changed solution with the one it came from; True: better by more than the noise of the paired folds, and by enough.
+
+    Enough is 0.05 % of what the old one gains over the dummy. Changes that hardly change a prediction have paired differences
+    without spread, so a test of noise alone would keep them.
+    """
+    comparison = paired_comparison(
+        new.scores, old.scores, experiment.task.metric, experiment.evaluator.test_train_ratio
+    )
+    floor = dummy_score(experiment)
+    enough = _WORTH_A_CHANGE * abs(old.mean - floor) if floor is not None else 0.0
+    return comparison, accept(comparison) and comparison.mean_gain > enough

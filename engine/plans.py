@@ -6,6 +6,7 @@ Optuna's TPE, seeded with every solution of the run that differs in this block's
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -172,12 +173,17 @@ def _tell_known(experiment: Experiment, study: optuna.Study, solution: Solution,
 
 
 def _allows(distribution: optuna.distributions.BaseDistribution, value: ParamValue) -> bool:
-    """Whether a search may be told this value; defaults can lie outside of a space, or be None."""
+    """Whether a search may be told this value; defaults can lie outside of a space or between its steps, or be None."""
     if isinstance(distribution, optuna.distributions.CategoricalDistribution):
         return value in distribution.choices
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return bool(distribution.low <= value <= distribution.high)
+    if isinstance(distribution, optuna.distributions.IntDistribution | optuna.distributions.FloatDistribution):
+        on_step = distribution.step is None or math.isclose(
+            (value - distribution.low) % distribution.step, 0.0, abs_tol=1e-9
+        )
+        return bool(distribution.low <= value <= distribution.high and on_step)
+    return False
 
 
 def _changed(experiment: Experiment, target: Block, params: Params) -> str:

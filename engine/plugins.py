@@ -218,12 +218,19 @@ def no_params(shape: DataShape) -> ParamDict:
     return {}
 
 
+def no_variants(shape: DataShape) -> Sequence[ParamDict]:
+    """Variants of a learner that has one good setting."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Model:
     """A learner.
 
     `cost(shape)` is a rough prior of seconds per fit on one core for `shape.n_rows` rows, used before anything was measured.
     `applies(shape)` returns None, or why the learner should not be tried here ("RBF kernels need 5,000 rows or fewer").
+    `variants(shape)` are further settings that are strong on many tables and differ from the defaults, best first; tried as
+    initial solutions with time left, because an ensemble of settings known to be good beats a search in the same minute.
     A fit must look at `data.deadline` between rounds wherever the library allows it, stop in time and set `cut`.
     """
 
@@ -235,6 +242,7 @@ class Model:
     fit: Callable[[TrainingData], FittedModel]
     cost: Callable[[DataShape], float]
     defaults: Callable[[DataShape], ParamDict] = no_params
+    variants: Callable[[DataShape], Sequence[ParamDict]] = no_variants
     space: Space = no_space
     tasks: frozenset[TaskKind] = ALL_TASKS
     applies: Callable[[DataShape], str | None] = always
@@ -269,6 +277,9 @@ class Ensemble:
     fit: Callable[[np.ndarray, np.ndarray, Task, int], FittedEnsemble]
     priority: int = 50
     """Place in the order in which strategies are tried, small first."""
+    members: Literal["all", "few", "one_per_learner"] = "all"
+    """Which members of the pool it gets. `one_per_learner` says that it weighs them equally, which is all that is trusted where
+    time orders the folds; `few` that it extrapolates from many."""
     tasks: frozenset[TaskKind] = ALL_TASKS
     requires: tuple[str, ...] = ()
 

@@ -8,16 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 from .ablation import Impact, block_order
-from .compare import Comparison, accept, paired_comparison
+from .compare import Comparison
 from .deadline import Deadline
 from .errors import InvalidInput
 from .evaluation import Evaluation
 from .experiment import Experiment
-from .leaderboard import dummy_score, leaderboard, starting_point
+from .leaderboard import judge_change, leaderboard, starting_point
 from .plans import Plan, plans_for
 from .solution import SLOTS, Block, Slot, Solution, Suggestion
 
-_WORTH_A_CHANGE = 0.0005
 _LATE_AT_MOST = 2
 
 _GROWING: tuple[Slot, ...] = ("features", "encode", "target", "post", "select")
@@ -203,9 +202,8 @@ def _step(
     reason = "no plan could be scored"
     if scored:
         plan, best = max(scored, key=lambda pair: metric.gain(pair[1].mean, current.mean))
-        comparison = paired_comparison(best.scores, current.scores, metric, experiment.evaluator.test_train_ratio)
-        if accept(comparison) and comparison.mean_gain > _minimum_gain(experiment, current):
-            winner = best
+        comparison, better = judge_change(experiment, best, current)
+        winner = best if better else None
         reason = _reason(plan, comparison, winner is not None)
     rows = tuple(
         TriedPlan(
@@ -221,13 +219,6 @@ def _step(
     return Step(
         target.name, current.solution.model.component, current.mean, after.mean, winner is not None, reason, rows
     ), after
-
-
-def _minimum_gain(experiment: Experiment, current: Evaluation) -> float:
-    """The least gain worth a change: 0.05 % of what the solution gains over the dummy. Changes that hardly change a prediction have
-    paired differences without spread, so a test of noise alone would keep them."""
-    floor = dummy_score(experiment)
-    return _WORTH_A_CHANGE * abs(current.mean - floor) if floor is not None else 0.0
 
 
 def _reason(plan: Plan, comparison: Comparison, accepted: bool) -> str:

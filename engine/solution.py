@@ -16,6 +16,8 @@ SLOTS: tuple[Slot, ...] = get_args(Slot)
 TABLE_SLOTS: tuple[Slot, ...] = ("clean", "features", "encode", "select")
 """Slots that turn a table into a table; what they produce for a fold is shared by solutions with the same prefix."""
 
+_PARAMS_SHOWN = 3
+
 ParamValue = str | int | float | bool | None
 Params = Mapping[str, ParamValue]
 
@@ -104,8 +106,10 @@ class Solution:
         return Solution.of(block for block in self.blocks if block != old)
 
     def describe(self) -> str:
-        """One line for a person: the components in order."""
-        return " → ".join(block.component for block in self.blocks)
+        """One line for a person: the components in order, the learner with its first changed parameters."""
+        return " → ".join(
+            block.component + (_shown(block.params) if block.slot == "model" else "") for block in self.blocks
+        )
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return a JSON-ready list; inverse of `from_json`."""
@@ -115,6 +119,14 @@ class Solution:
     def from_json(cls, body: Iterable[Mapping[str, Any]]) -> Solution:
         """Rebuild a solution."""
         return cls.of(Block.from_json(item) for item in body)
+
+
+def _shown(params: tuple[tuple[str, ParamValue], ...]) -> str:
+    """`(num_leaves=12, …)`, or nothing where all are defaults."""
+    if not params:
+        return ""
+    pairs = [f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in params]
+    return f"({', '.join(pairs[:_PARAMS_SHOWN])}{', …' if len(pairs) > _PARAMS_SHOWN else ''})"
 
 
 @dataclass(frozen=True)

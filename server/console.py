@@ -9,7 +9,7 @@ import json
 import sys
 import textwrap
 import time
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
@@ -20,7 +20,8 @@ from ..engine.journal import Entry
 from ..engine.solution import Solution
 from .summary import print_summary
 
-OutputFormat = Literal["text", "json", "stream-json"]
+if TYPE_CHECKING:
+    from .cli import OutputFormat
 
 PLAIN_INTERVAL_S = 5.0
 """Without a terminal a progress line appears at most this often."""

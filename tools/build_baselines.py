@@ -111,5 +111,5 @@ TOOL = Tool(
     work=work,
     after=("profile_dataset",),
     window=4,
-    share=0.45,
+    share=0.55,
 )

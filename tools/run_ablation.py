@@ -95,5 +95,5 @@ TOOL = Tool(
     work=work,
     after=("build_baselines",),
     window=4,
-    share=0.12,
+    share=0.07,
 )

@@ -16,7 +16,7 @@ from ._weighted import FittedWeights
 
 _ROUNDS = 25
 _BAGS = 4
-_SEARCHED_VALUES = 40_000_000
+_SEARCHED_VALUES = 12_000_000
 """About how many predictions may be scored in the search; rows are sampled down to it, to 1,000 at least."""
 _COMPARED_VALUES, _COMPARED_ROWS = 400_000, 50_000
 """How much of each member the last comparison reads at most."""
@@ -91,4 +91,5 @@ ENSEMBLE = Ensemble(
     title="Greedy selection",
     summary="Adds, with replacement, the member that helps the metric most; bagged over members.",
     fit=_fit,
+    priority=30,
 )

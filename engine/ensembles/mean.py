@@ -1,28 +1,41 @@
-"""The plain average: no weights to overfit, and hard to beat with few members."""
+"""The plain average of the best few: no weights to overfit, and hard to beat where the past is no sure guide to the future.
+
+Members are taken in the order of their own scores; the number of them that scores best as an average is kept, four at least.
+Estimated weights lose to equal ones wherever they are unsure, as under drift (Stock, Watson 2004; Smith, Wallis 2009).
+"""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..plugins import Ensemble, FittedEnsemble
 from ..task import Task
+from ._quick_scores import QuickLoss
+from ._weighted import FittedWeights
 
-
-@dataclass
-class FittedMean:
-    """Equal weights."""
-
-    weights: tuple[float, ...] | None
-
-    def combine(self, stack: np.ndarray) -> np.ndarray:
-        """(n_members, n_rows, n_outputs) → (n_rows, n_outputs)."""
-        return np.asarray(stack.mean(axis=0))
+_FEWEST = 4
+_MOST = 8
 
 
 def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsemble:
-    return FittedMean((1.0 / len(stack),) * len(stack))
+    loss = QuickLoss(y, task)
+    order = np.argsort([loss(member) for member in stack], kind="stable")[:_MOST]
+    total = np.zeros(stack.shape[1:])
+    best_loss, best = np.inf, len(order)
+    for size, member in enumerate(order, start=1):
+        total += stack[member]
+        if size >= min(_FEWEST, len(order)) and (merged := loss(total / size)) < best_loss:
+            best_loss, best = merged, size
+    weights = np.zeros(len(stack))
+    weights[order[:best]] = 1.0
+    return FittedWeights.of(weights)
 
 
-ENSEMBLE = Ensemble(key="mean", title="Mean", summary="Averages the members' predictions with equal weights.", fit=_fit)
+ENSEMBLE = Ensemble(
+    key="mean",
+    title="Mean",
+    summary="Averages the best few members' predictions with equal weights.",
+    fit=_fit,
+    priority=10,
+    members="one_per_learner",
+)

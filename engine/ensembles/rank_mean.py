@@ -12,6 +12,7 @@ import numpy as np
 
 from ..plugins import Ensemble, FittedEnsemble
 from ..task import Task
+from ._weighted import FittedWeights
 
 _REFERENCE_POINTS = 2_000
 _SLOPE = 1e-6
@@ -37,17 +38,6 @@ class FittedRankMean:
         rank = _mean_rank(stack, self.reference, self.places)
         positive = (1.0 - _SLOPE) * np.interp(rank, self.ranks, self.probabilities) + _SLOPE * rank
         return np.column_stack([1.0 - positive, positive])
-
-
-@dataclass
-class FittedPlain:
-    """Equal weights on the members' own scale."""
-
-    weights: tuple[float, ...] | None
-
-    def combine(self, stack: np.ndarray) -> np.ndarray:
-        """(n_members, n_rows, n_outputs) → (n_rows, n_outputs)."""
-        return np.asarray(stack.mean(axis=0))
 
 
 def _mean_rank(stack: np.ndarray, reference: tuple[np.ndarray, ...], places: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -83,7 +73,7 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsemble:
     if task.kind != "binary" or task.metric.key not in {"roc_auc", "average_precision"} or len(stack) == 1:
         # Ranks would spoil a metric that reads probabilities: equal weights on the members' own scale.
-        return FittedPlain((1.0 / len(stack),) * len(stack))
+        return FittedWeights.of(np.ones(len(stack)))
     pairs = [_distribution(member[:, 1]) for member in stack]
     reference, places = tuple(values for values, _ in pairs), tuple(places for _, places in pairs)
     rank = _mean_rank(stack, reference, places)
@@ -95,5 +85,7 @@ ENSEMBLE = Ensemble(
     title="Rank mean",
     summary="Averages the members' ranks, on the scale of their mean; for ROC AUC and average precision of two classes.",
     fit=_fit,
+    priority=40,
+    members="one_per_learner",
     tasks=frozenset({"binary"}),
 )

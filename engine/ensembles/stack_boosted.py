@@ -84,4 +84,6 @@ ENSEMBLE = Ensemble(
     title="Boosted stack",
     summary="A small boosted model on the members' predictions, averaged with their mean.",
     fit=_fit,
+    priority=60,
+    members="few",
 )

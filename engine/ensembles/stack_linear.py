@@ -108,4 +108,6 @@ ENSEMBLE = Ensemble(
     title="Linear stack",
     summary="A non-negative linear model on the members' predictions, pulled towards equal shares.",
     fit=_fit,
+    priority=50,
+    members="few",
 )

@@ -59,4 +59,5 @@ ENSEMBLE = Ensemble(
     title="Optimised weights",
     summary="Non-negative weights that minimise squared error or log loss out of fold.",
     fit=_fit,
+    priority=20,
 )

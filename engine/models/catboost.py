@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..task import TaskKind
 
 _LEAST_ROWS_PER_THREAD = 500
+_FEW_ROWS = 3_000
 _RATE: dict[TaskKind, tuple[float, float]] = {
     "regression": (-4.062, 0.157),
     "binary": (-5.158, 0.247),
@@ -78,6 +79,15 @@ def _defaults(shape: DataShape) -> ParamDict:
         "random_strength": 1.0,
         "one_hot_max_size": 10,
     }
+
+
+def _variants(shape: DataShape) -> list[ParamDict]:
+    """Shallow trees where classes are noisy; for numbers a slow rate on few rows, deep trees on many."""
+    if shape.kind == "multiclass":
+        return []
+    if shape.kind == "binary":
+        return [{"depth": 5, "learning_rate": 0.06}]
+    return [{"learning_rate": 0.03}] if shape.n_rows < _FEW_ROWS else [{"depth": 8, "l2_leaf_reg": 5.0}]
 
 
 def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
@@ -169,6 +179,7 @@ MODEL = Model(
     fit=_fit,
     cost=_cost,
     defaults=_defaults,
+    variants=_variants,
     space=_space,
     applies=_applies,
     priority=12,

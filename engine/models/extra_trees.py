@@ -37,7 +37,6 @@ def _leaf_rows(shape: DataShape) -> int:
 
 def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     return {
-        "n_estimators": trial.suggest_int("n_estimators", 100, 400, step=50),
         "max_features": trial.suggest_categorical("max_features", ["sqrt", 0.3, 0.5, 0.75, 1.0]),
         "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, int(np.clip(shape.n_rows // 50, 5, 40)), log=True),
         "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 500, 15_000, log=True),

@@ -1,7 +1,8 @@
 """LightGBM: histogram gradient boosting with leaf-wise trees; the best accuracy per second on most tables.
 
-Default figures: LGBM-TD, tuned on 71 training tables (Holzmüller, Grinsztajn, Steinwart 2024, "Better by Default",
-arXiv 2407.04491). Categories are native up to `native_levels` levels and plain ordered codes above: native splits on many levels
+Figures for regression: LGBM-TD, tuned on 71 training tables (Holzmüller, Grinsztajn, Steinwart 2024, "Better by Default",
+arXiv 2407.04491); on noisy classes its large, unregularised trees lost to smaller ones with fewer columns.
+Categories are native up to `native_levels` levels and plain ordered codes above: native splits on many levels
 overfit.
 """
 
@@ -44,18 +45,47 @@ class FittedLightGBM:
         return raw.reshape(len(X), -1)
 
 
+_SMALL_TREES: ParamDict = {
+    "learning_rate": 0.05, "num_leaves": 12, "min_data_in_leaf": 20,
+    "bagging_fraction": 0.9, "feature_fraction": 0.6, "lambda_l2": 3.0,
+}  # fmt: skip
+_HALF_COLUMNS: ParamDict = {
+    "learning_rate": 0.05, "num_leaves": 40, "min_data_in_leaf": 20,
+    "bagging_fraction": 0.8, "feature_fraction": 0.5, "lambda_l2": 1.0,
+}  # fmt: skip
+_LIBRARY: ParamDict = {
+    "learning_rate": 0.05, "num_leaves": 31, "min_data_in_leaf": 20,
+    "bagging_fraction": 1.0, "feature_fraction": 1.0, "lambda_l2": 0.0,
+}  # fmt: skip
+_LARGE_TREES: ParamDict = {
+    "learning_rate": 0.03, "num_leaves": 128, "min_data_in_leaf": 5,
+    "bagging_fraction": 0.9, "feature_fraction": 0.6, "lambda_l2": 1e-5,
+}  # fmt: skip
+_LGBM_TD: ParamDict = {
+    "learning_rate": 0.05, "num_leaves": 100, "min_data_in_leaf": 3,
+    "bagging_fraction": 0.7, "feature_fraction": 1.0, "lambda_l2": 1e-5,
+}  # fmt: skip
+_MANY_ROWS = 20_000
+
+
+def _settings(shape: DataShape) -> list[ParamDict]:
+    """All settings, the most promising first: small trees rank two noisy classes best until there are many rows, several classes
+    want fewer columns per tree, numbers want large trees."""
+    if shape.kind == "regression":
+        return [_LGBM_TD, _LARGE_TREES, _LIBRARY, _HALF_COLUMNS]
+    if shape.kind == "multiclass":
+        return [_HALF_COLUMNS, _LARGE_TREES, _SMALL_TREES]
+    if shape.n_rows < _MANY_ROWS:
+        return [_SMALL_TREES, _HALF_COLUMNS, _LIBRARY]
+    return [_LIBRARY, _SMALL_TREES, _HALF_COLUMNS]
+
+
 def _defaults(shape: DataShape) -> ParamDict:
-    regression = shape.kind == "regression"
-    return {
-        "n_estimators": 2000,
-        "learning_rate": 0.05 if regression else 0.04,
-        "num_leaves": 100 if regression else 50,
-        "min_data_in_leaf": 3 if regression else int(np.clip(shape.n_rows // 100, 5, 40)),
-        "bagging_fraction": 0.7 if regression else 0.75,
-        "feature_fraction": 1.0,
-        "lambda_l2": 1e-5,
-        "native_levels": 100,
-    }
+    return {"n_estimators": 2000, "native_levels": 100, **_settings(shape)[0]}
+
+
+def _variants(shape: DataShape) -> list[ParamDict]:
+    return _settings(shape)[1:]
 
 
 def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
@@ -138,6 +168,7 @@ MODEL = Model(
     fit=_fit,
     cost=_cost,
     defaults=_defaults,
+    variants=_variants,
     space=_space,
     priority=10,
     early_stopping=True,

@@ -146,5 +146,5 @@ MODEL = Model(
     cost=_cost,
     defaults=_defaults,
     space=_space,
-    priority=5,
+    priority=11,
 )

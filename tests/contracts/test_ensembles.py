@@ -185,3 +185,16 @@ def test_many_rows_and_classes_take_about_a_second(key: str, n_members: int, met
     STRATEGIES[key].fit(stack, y, task, 0)
     # Several times what it takes on an idle core: other work on the machine is no failure.
     assert time.process_time() - start < 4.0
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_the_mean_takes_the_best_few_with_equal_weights(kind: TaskKind) -> None:
+    stack, y = members(kind, n_members=12, n_rows=1_000)
+    hopeless = np.roll(stack[-1:], 7, axis=1)
+    weights = STRATEGIES["mean"].fit(np.concatenate([hopeless, stack]), y, task_of(kind), 0).weights
+    assert weights is not None
+    used = [weight for weight in weights if weight > 0.0]
+    assert 4 <= len(used) <= 8
+    assert used == pytest.approx([1.0 / len(used)] * len(used))
+    assert weights[0] == 0.0
+    assert weights[1] > 0.0

@@ -164,6 +164,16 @@ def test_search_space_suggests_parameters_the_learner_knows_and_its_defaults_fit
 
 
 @pytest.mark.parametrize(("model", "kind"), PAIRS)
+def test_variants_are_other_settings_of_known_parameters(model: Model, kind: TaskKind) -> None:
+    for n_rows in (400, 100_000):
+        shape = shape_of(kind, n_rows)
+        defaults = model.defaults(shape)
+        settings = [defaults, *({**defaults, **variant} for variant in model.variants(shape))]
+        assert all(set(setting) == set(defaults) for setting in settings)
+        assert len({tuple(sorted(setting.items())) for setting in settings}) == len(settings)
+
+
+@pytest.mark.parametrize(("model", "kind"), PAIRS)
 def test_fits_predicts_and_does_so_again(model: Model, kind: TaskKind, capfd: pytest.CaptureFixture[str]) -> None:
     X, y = table(kind, model)
     first, second = fit(model, kind, X, y), fit(model, kind, X, y)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from mle_star.engine import registry
 from mle_star.engine.deadline import Deadline
@@ -161,6 +162,33 @@ def test_what_cannot_finish_is_not_started(experiment: Experiment, monkeypatch: 
     assert evaluation.failure is not None
     assert "not started" in evaluation.failure.message
     assert time.monotonic() - started < 1
+
+
+@dataclass
+class _Constant:
+    """A fitted learner that says the clock cut it short."""
+
+    n_outputs: int
+    rounds: int | None = 1
+    cut: bool = True
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        return np.full((len(X), self.n_outputs), 1.0 / self.n_outputs)
+
+
+@pytest.mark.parametrize(("later_budget_s", "taken"), [(59.3, True), (240.0, False)])
+def test_what_the_clock_cut_is_taken_over_only_by_runs_with_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later_budget_s: float, taken: bool
+) -> None:
+    heavy = replace(
+        registry.model("linear"), key="heavy", fit=lambda data: _Constant(data.n_classes), cost=lambda shape: 0.1
+    )
+    monkeypatch.setitem(registry.models(), "heavy", heavy)
+    frame, solution = generated_table("binary"), Solution.of([Block.of("model", "heavy")])
+    first = open_experiment(tmp_path, frame, budget_s=60.0)
+    assert first.evaluator.evaluate(solution, Deadline(10)).cut
+    later = open_experiment(tmp_path, frame, budget_s=later_budget_s)
+    assert later.evaluator.evaluate(solution, Deadline(10)).cached is taken
 
 
 def test_the_same_seed_gives_the_same_scores(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from mle_star.engine.journal import Journal
 
 
@@ -28,3 +30,21 @@ def test_a_number_that_is_not_finite_is_recorded_as_missing(tmp_path: Path) -> N
     last = journal.last("validation")
     assert last is not None
     assert last.body == {"p95": None, "rows": [[1.0, None]], "text": "NaN", "n": 3}
+
+
+def test_times_never_fall_though_the_clock_is_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path / "journal.sqlite")
+    clock = iter([100.0, 99.0, 101.0])
+    monkeypatch.setattr("mle_star.engine.journal.time.time", lambda: next(clock))
+    written = [journal.append("note", {}) for _ in range(3)]
+    assert [entry.at for entry in written] == [100.0, 100.0, 101.0]
+    assert list(journal.read()) == written
+
+
+def test_entries_of_many_threads_are_in_the_order_of_their_times(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite")
+    with ThreadPoolExecutor(8) as pool:
+        written = list(pool.map(lambda number: journal.append("note", {"number": number}), range(64)))
+    entries = list(journal.read())
+    assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
+    assert sorted(written, key=lambda entry: entry.seq) == entries

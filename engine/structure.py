@@ -1,0 +1,72 @@
+"""Questions about a table that only measurement answers, asked early: do ids carry signal, does the target want another scale,
+do group statistics help? They are asked with one quick, strong learner, and what clearly helps goes into every later solution.
+
+What the data raise comes first, then what research suggests for this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from . import registry
+from .deadline import Deadline
+from .defaults import place, scale_of_skewed_target, usable
+from .evaluation import Evaluation
+from .experiment import Experiment
+from .leaderboard import judge_change
+from .shape import DataShape
+from .solution import Block, Solution, Suggestion
+
+_QUESTIONS = 5
+_SLOWER = 1.2
+"""More columns take more time: a question needs about so many times what the reference took."""
+
+
+def settle(
+    experiment: Experiment, reference: Evaluation, deadline: Deadline, research: Sequence[Suggestion]
+) -> list[Block]:
+    """Try blocks one by one on the reference solution until the deadline; returns those that were better by more than the noise,
+    in order. A question that is not expected to be answered in time is not asked."""
+    accepted: list[Block] = []
+    current = reference
+    for number, block in enumerate(_questions(experiment, reference.solution, research)):
+        if number == _QUESTIONS or _SLOWER * reference.seconds > deadline.remaining():
+            break
+        evaluation = experiment.evaluator.evaluate(place(current.solution, block), deadline, origin="research-informed")
+        if evaluation.failure is None and judge_change(experiment, evaluation, current)[1]:
+            accepted.append(block)
+            current = evaluation
+    return accepted
+
+
+def settled(solution: Solution, blocks: Sequence[Block]) -> Solution:
+    """Put accepted blocks into another learner's solution, where they suit it; its encoding is its own business."""
+    if registry.model(solution.model.component).family == "dummy":
+        return solution
+    for block in blocks:
+        if block.slot != "encode":
+            solution = place(solution, block)
+    return solution
+
+
+def _questions(experiment: Experiment, reference: Solution, research: Sequence[Suggestion]) -> Iterator[Block]:
+    """Blocks to try, each once, without those the solution has."""
+    shape = experiment.shape
+    seen = {(block.slot, block.component) for block in reference.blocks}
+    suggested = [item.block for item in research if item.block.slot != "model" and item.suits(reference)]
+    for block in [*_of_the_data(shape), *suggested, *_of_groups(shape)]:
+        if (block.slot, block.component) not in seen and usable(block.slot, block.component, shape):
+            seen.add((block.slot, block.component))
+            yield block
+
+
+def _of_the_data(shape: DataShape) -> Iterator[Block]:
+    if shape.n_id:
+        yield Block.of("features", "keep_ids")
+    if (scale := scale_of_skewed_target(shape)) is not None:
+        yield Block.of("target", scale)
+
+
+def _of_groups(shape: DataShape) -> Iterator[Block]:
+    if shape.n_categorical:
+        yield Block.of("features", "group_aggregates")
