@@ -6,8 +6,8 @@ the folds) and scored on that fold. The paper returns the best ensemble without 
 
 What a strategy has to beat is the cross-fitted score of picking the best single solution: that solution's own score is flattered,
 because it is the best of many on these very folds. No margin for noise is asked beyond that: at an equal score the average of
-several is the safer choice. Where time orders the folds, few of them and drift make any lead of a single solution doubtful, and
-the equal-weight average is kept unless the single one leads by more than twice the noise.
+several is the safer choice. Where time orders the folds or rows are few, drift or noise make any lead of a single solution
+doubtful, and an average (under drift one with equal weights) is kept unless the single one leads by more than twice the noise.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from .plugins import Ensemble, FittedEnsemble
 _POOL = 24
 _PER_LEARNER = 5
 _FEW = 8
-_LEAD_UNDER_DRIFT = 2.0
-"""Standard errors by which a single solution must lead where time orders the folds."""
+_FEW_ROWS = 2_000
+_LEAD = 1.0
+_LEAD_IN_DOUBT = 2.0
+"""Standard errors by which a single solution must lead an ensemble to be kept."""
 _ALIKE = 0.01
 _COMPARED_ROWS = 2_000
 _FORESEEN_ROWS = 4_000
@@ -184,13 +186,16 @@ def _score_strategies(
         tried.append(
             StrategyScore(strategy.key, mean, comparison.mean_gain, comparison.p_value, len(members), clock.elapsed())
         )
-        unsure = (
-            experiment.split.kind == "time" and comparison.mean_gain > -_LEAD_UNDER_DRIFT * comparison.standard_error
-        )
+        unsure = _in_doubt(experiment) and comparison.mean_gain > -_LEAD_IN_DOUBT * comparison.standard_error
         if comparison.mean_gain > 0 or unsure:
             candidates.append(_candidate(experiment, strategy, members, scores, comparison.mean_gain))
         experiment.progress("ensemble", f"{strategy.key} scored", number + 1, len(chosen), mean)
     return tried, candidates
+
+
+def _in_doubt(experiment: Experiment) -> bool:
+    """Whether the folds are a poor guide to which of two good solutions is better."""
+    return experiment.split.kind == "time" or len(experiment.split.development) < _FEW_ROWS
 
 
 def _members_for(strategy: Ensemble, pool: Sequence[Evaluation]) -> list[Evaluation]:
@@ -309,9 +314,8 @@ def _decide(
     single = best_single(experiment).evaluation
     time_s = experiment.seconds_per_final_fit()
     metric, ratio = experiment.task.metric, experiment.evaluator.test_train_ratio
-    # Flattered as its score is, a single solution that beats an ensemble by more than the noise is the better choice; under drift
-    # it has to beat it by more than that.
-    lead = _LEAD_UNDER_DRIFT if experiment.split.kind == "time" else 1.0
+    # Flattered as its score is, a single solution that beats an ensemble by more than the noise is the better choice.
+    lead = _LEAD_IN_DOUBT if _in_doubt(experiment) else _LEAD
     candidates = [
         candidate
         for candidate in candidates
@@ -345,7 +349,7 @@ def _decide(
     if best.gain <= 0:
         reason = (
             f"{best.strategy.key} is within the noise of the best single solution ({best.gain:.4g}, {measured}), and an "
-            "average is the safer choice under drift"
+            f"average is the safer choice {'under drift' if experiment.split.kind == 'time' else 'with few rows'}"
         )
     return EnsembleResult(
         best.strategy.key,

@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 from mle_star.engine.ablation import run_ablation
 from mle_star.engine.baselines import build_baselines
+from mle_star.engine.compare import paired_comparison
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
 from mle_star.engine.ensembling import build_ensemble, cross_fitted_scores, member_pool
 from mle_star.engine.errors import InvalidInput, NotFound, Refused
 from mle_star.engine.experiment import Experiment, reopen_experiment
 from mle_star.engine.final import chosen, fit_final, load, save
-from mle_star.engine.leaderboard import leaderboard
+from mle_star.engine.leaderboard import best_single, leaderboard
 from mle_star.engine.pipeline import TrainingRows, fit_solution
 from mle_star.engine.refinement import refine
 from mle_star.engine.registry import ensembles
@@ -92,7 +93,24 @@ def test_an_ensemble_is_scored_on_folds_its_weights_have_not_seen(experiment: Ex
     assert len(scores) == experiment.plan.n_folds
 
 
-def test_an_ensemble_is_kept_only_if_it_beats_the_best_single(experiment: Experiment) -> None:
+def test_with_few_rows_an_average_gives_way_only_to_a_clearly_better_single(experiment: Experiment) -> None:
+    result = build_ensemble(experiment, Deadline(30))
+    single = best_single(experiment).evaluation
+    ratio = experiment.evaluator.test_train_ratio
+    lead = paired_comparison(single.scores, result.scores, experiment.task.metric, ratio)
+    if result.kept:
+        assert lead.mean_gain <= 2.0 * lead.standard_error
+        assert ("safer choice with few rows" in result.reason) == (
+            not experiment.task.metric.better(result.mean, result.best_single_cross_fitted)
+        )
+    else:
+        assert result.strategy == "single"
+
+
+def test_an_ensemble_is_kept_only_if_it_beats_the_best_single(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mle_star.engine.ensembling._FEW_ROWS", 0)
     result = build_ensemble(experiment, Deadline(30))
     metric = experiment.task.metric
     if result.kept:
