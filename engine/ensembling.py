@@ -30,9 +30,6 @@ _POOL = 24
 _PER_LEARNER = 5
 _FEW = 8
 _FEW_ROWS = 2_000
-_LEAD = 1.0
-_LEAD_IN_DOUBT = 2.0
-"""Standard errors by which a single solution must lead an ensemble to be kept."""
 _ALIKE = 0.01
 _COMPARED_ROWS = 2_000
 _FORESEEN_ROWS = 4_000
@@ -186,7 +183,7 @@ def _score_strategies(
         tried.append(
             StrategyScore(strategy.key, mean, comparison.mean_gain, comparison.p_value, len(members), clock.elapsed())
         )
-        unsure = _in_doubt(experiment) and comparison.mean_gain > -_LEAD_IN_DOUBT * comparison.standard_error
+        unsure = _in_doubt(experiment) and comparison.mean_gain > -_lead(experiment) * comparison.standard_error
         if comparison.mean_gain > 0 or unsure:
             candidates.append(_candidate(experiment, strategy, members, scores, comparison.mean_gain))
         experiment.progress("ensemble", f"{strategy.key} scored", number + 1, len(chosen), mean)
@@ -196,6 +193,11 @@ def _score_strategies(
 def _in_doubt(experiment: Experiment) -> bool:
     """Whether the folds are a poor guide to which of two good solutions is better."""
     return experiment.split.kind == "time" or len(experiment.split.development) < _FEW_ROWS
+
+
+def _lead(experiment: Experiment) -> float:
+    """Standard errors by which the less safe of two choices must be better to be taken."""
+    return 2.0 if _in_doubt(experiment) else 1.0
 
 
 def _members_for(strategy: Ensemble, pool: Sequence[Evaluation]) -> list[Evaluation]:
@@ -315,11 +317,10 @@ def _decide(
     time_s = experiment.seconds_per_final_fit()
     metric, ratio = experiment.task.metric, experiment.evaluator.test_train_ratio
     # Flattered as its score is, a single solution that beats an ensemble by more than the noise is the better choice.
-    lead = _LEAD_IN_DOUBT if _in_doubt(experiment) else _LEAD
     candidates = [
         candidate
         for candidate in candidates
-        if not accept(paired_comparison(single.scores, candidate.scores, metric, ratio), lead)
+        if not accept(paired_comparison(single.scores, candidate.scores, metric, ratio), _lead(experiment))
     ]
     affordable = [candidate for candidate in candidates if candidate.refit_s <= time_s]
     if not affordable:
@@ -373,5 +374,5 @@ def _simplest_of_the_best(experiment: Experiment, candidates: Sequence[_Candidat
     if weighted is None or stacked is None:
         return weighted or stacked or candidates[0]
     ratio = experiment.evaluator.test_train_ratio
-    better = accept(paired_comparison(stacked.scores, weighted.scores, experiment.task.metric, ratio))
+    better = accept(paired_comparison(stacked.scores, weighted.scores, experiment.task.metric, ratio), _lead(experiment))
     return stacked if better else weighted
