@@ -42,8 +42,8 @@ class _Column:
 
     def codes(self, series: pd.Series) -> np.ndarray:
         """Position of each value in `levels`, −1 for missing and unseen."""
-        lookup = [self._places.get(str(name), -1) for name in series.cat.categories]
-        return np.array([*lookup, -1], dtype=np.int64)[series.cat.codes.to_numpy()]
+        lookup = [self._places.get(str(name), -1) for name in series.array.categories]
+        return np.array([*lookup, -1], dtype=np.int64)[series.array.codes]
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,10 @@ class Adapter:
     def apply(self, table: Table) -> pd.DataFrame:
         """Return the model input: columns `f0`, `f1`, …, float32, and `category` where the learner takes it."""
         inputs: dict[str, object] = {}
+        # All columns in one pass: looking each one up by name costs more than a single row is worth.
+        series_of = dict(table.frame.items())
         for number, column in enumerate(self.columns):
-            series = table.frame[column.name]
+            series = series_of[column.name]
             if column.role is Role.CATEGORICAL:
                 codes = column.codes(series)
                 if self.needs.numeric_only:
@@ -106,6 +108,6 @@ def _numbers(series: pd.Series, role: Role) -> np.ndarray:
 
 def _levels_present(series: pd.Series) -> tuple[str, ...]:
     """Levels that occur in these rows, in category order; the dtype may list levels of other rows."""
-    used = np.unique(series.cat.codes.to_numpy())
-    categories = series.cat.categories
+    used = np.unique(series.array.codes)
+    categories = series.array.categories
     return tuple(str(categories[code]) for code in used if code >= 0)

@@ -374,5 +374,7 @@ def _simplest_of_the_best(experiment: Experiment, candidates: Sequence[_Candidat
     if weighted is None or stacked is None:
         return weighted or stacked or candidates[0]
     ratio = experiment.evaluator.test_train_ratio
-    better = accept(paired_comparison(stacked.scores, weighted.scores, experiment.task.metric, ratio), _lead(experiment))
+    better = accept(
+        paired_comparison(stacked.scores, weighted.scores, experiment.task.metric, ratio), _lead(experiment)
+    )
     return stacked if better else weighted

@@ -12,6 +12,7 @@ import pandas as pd
 from .columns import ColumnSpec, read_column
 from .dataset import Dataset
 from .errors import InvalidInput
+from .one_row import Values, read_cell
 from .roles import Role
 from .table import Table
 
@@ -59,10 +60,15 @@ class Schema:
         for position, column in enumerate(frame.columns):
             places.setdefault(str(column).strip(), []).append(position)
         self._check_names(places)
-        values: dict[str, pd.Series] = {}
+        values: dict[str, Values] = {}
         warnings: list[str] = []
         for spec in self.columns:
-            typed, issues = read_column(spec, frame.iloc[:, places[spec.name][0]])
+            column = frame.iloc[:, places[spec.name][0]]
+            plain = read_cell(spec, column.array[0]) if len(frame) == 1 else None
+            if plain is not None:
+                values[spec.name] = plain
+                continue
+            typed, issues = read_column(spec, column)
             values[spec.name] = typed
             warnings.extend(issue.message for issue in issues if issue.code != "missing_words")
         return pd.DataFrame(values, index=frame.index), warnings

@@ -33,10 +33,10 @@ class Levels:
     @classmethod
     def of(cls, series: pd.Series) -> Levels:
         """Collect the levels of a `category` series that occur in its rows; its dtype may list levels of other rows."""
-        codes = series.cat.codes.to_numpy().astype(np.int64)
-        counts = np.bincount(codes + 1, minlength=len(series.cat.categories) + 1)
+        codes = series.array.codes.astype(np.int64)
+        counts = np.bincount(codes + 1, minlength=len(series.array.categories) + 1)
         used = np.flatnonzero(counts[1:])
-        categories = series.cat.categories.to_list()
+        categories = series.array.categories.to_list()
         return cls(tuple(str(categories[code]) for code in used), counts[1:][used], int(counts[0]))
 
     def __len__(self) -> int:
@@ -53,8 +53,8 @@ class Levels:
     def codes(self, series: pd.Series, missing: int = -1, unseen: int = -1) -> np.ndarray:
         """Codes (n_rows,) int64 of a `category` series: 0…n−1 for levels, and the given codes for missing and unseen values."""
         places = self._places
-        lookup = [places.get(str(name), unseen) for name in series.cat.categories]
-        return np.array([*lookup, missing], dtype=np.int64)[series.cat.codes.to_numpy()]
+        lookup = [places.get(str(name), unseen) for name in series.array.categories]
+        return np.array([*lookup, missing], dtype=np.int64)[series.array.codes]
 
     @cached_property
     def _places(self) -> dict[str, int]:

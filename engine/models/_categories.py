@@ -39,13 +39,15 @@ class MatrixForm:
         if not self.levels:
             return np.ascontiguousarray(X[list(self.columns)].to_numpy(dtype=np.float32))
         filled = np.empty((len(X), len(self.columns)), dtype=np.float32)
+        series_of = dict(X.items())
         for position, name in enumerate(self.columns):
-            filled[:, position] = self._codes(X[name]) if name in self.levels else X[name].to_numpy(dtype=np.float32)
+            series = series_of[name]
+            filled[:, position] = self._codes(series) if name in self.levels else series.to_numpy(dtype=np.float32)
         return filled
 
     def _codes(self, series: pd.Series) -> np.ndarray:
-        categories = series.cat.categories
-        codes = series.cat.codes.to_numpy()
+        categories = series.array.categories
+        codes = series.array.codes
         known = self.levels[str(series.name)]
         if len(categories) != len(known) or tuple(categories) != known:
             lookup = np.append(pd.Index(known).get_indexer(categories), -1)
