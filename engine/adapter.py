@@ -43,7 +43,7 @@ class _Column:
     def codes(self, series: pd.Series) -> np.ndarray:
         """Position of each value in `levels`, −1 for missing and unseen."""
         lookup = [self._places.get(str(name), -1) for name in series.array.categories]
-        return np.array([*lookup, -1], dtype=np.int64)[series.array.codes]
+        return np.asarray(np.array([*lookup, -1], dtype=np.int64)[series.array.codes])
 
 
 @dataclass(frozen=True)

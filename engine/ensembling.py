@@ -12,19 +12,23 @@ doubtful, and an average (under drift one with equal weights) is kept unless the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from . import registry
 from .compare import accept, paired_comparison
+from .cross_fitting import cross_fitted_choice, cross_fitted_scores
 from .deadline import Deadline
 from .errors import DeadlinePassed, NotFound
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
-from .leaderboard import best_single, leaderboard
+from .leaderboard import Ranked, best_single, contenders, leaderboard
 from .plugins import Ensemble, FittedEnsemble
+
+log = logging.getLogger(__name__)
 
 _POOL = 24
 _PER_LEARNER = 5
@@ -64,6 +68,7 @@ class EnsembleResult:
 
     `best_single` is the score of the best accepted solution, flattered by having been picked as the best of many on these folds;
     `best_single_cross_fitted` is what picking the best of the pool on the other folds gives, and what a strategy has to beat.
+    `without_limits` is the score of what could have been had without the run's limits, None in a run without any.
     """
 
     strategy: str
@@ -76,14 +81,19 @@ class EnsembleResult:
     scores: tuple[float, ...]
     members: tuple[EnsembleMember, ...]
     tried: tuple[StrategyScore, ...]
+    without_limits: float | None = None
 
 
 def member_pool(experiment: Experiment) -> list[Evaluation]:
-    """Solutions worth combining: the best ones, at most five per learner and none that predicts like one before it, so that
-    variants of one learner do not crowd out the rest."""
+    """Solutions worth combining: the best ones that keep to the run's limits, at most five per learner and none that predicts like
+    one before it, so that variants of one learner do not crowd out the rest."""
+    return _pool(experiment, contenders(experiment))
+
+
+def _pool(experiment: Experiment, ranking: Sequence[Ranked]) -> list[Evaluation]:
     pool: list[Evaluation] = []
     per_learner: dict[str, int] = {}
-    for ranked in leaderboard(experiment):
+    for ranked in ranking:
         learner = ranked.evaluation.solution.model.component
         if ranked.family == "dummy" or per_learner.get(learner, 0) >= _PER_LEARNER:
             continue
@@ -139,22 +149,41 @@ def build_ensemble(
         equal = [strategy for strategy in chosen if strategy.members == "one_per_learner"]
         chosen = (equal if experiment.split.kind == "time" else chosen)[:rounds]
     tried, candidates = _score_strategies(experiment, deadline, chosen, pool, reference)
-    time_s = experiment.seconds_per_final_fit()
-    if candidates and all(candidate.refit_s > time_s for candidate in candidates):
-        # All of them hold members that could not be fitted in time: combine the best ones that can.
-        tried, candidates = _score_strategies(experiment, deadline, chosen, _affordable(pool, time_s), reference)
+    without_limits = _best_without_limits(experiment, deadline) if experiment.limits else None
     result = _decide(experiment, pool, float(np.mean(reference)), candidates, tried)
+    result = replace(result, without_limits=without_limits)
     experiment.record("ensemble", asdict(result))
     return result
 
 
-def _affordable(pool: Sequence[Evaluation], time_s: float) -> list[Evaluation]:
-    """The best members that can all be fitted in so many seconds."""
+def _affordable(experiment: Experiment, members: Sequence[Evaluation]) -> list[Evaluation]:
+    """The first of these members that can be used together."""
     kept: list[Evaluation] = []
-    for member in pool:
-        if sum(other.refit_seconds for other in kept) + member.refit_seconds <= time_s:
+    for member in members:
+        if _can_be_used(experiment, [*kept, member]):
             kept.append(member)
     return kept
+
+
+def _can_be_used(experiment: Experiment, members: Sequence[Evaluation]) -> bool:
+    """Whether all of them can be fitted in the time there will be, and used within the run's limits."""
+    seconds = sum(member.refit_seconds for member in members)
+    return seconds <= experiment.seconds_per_final_fit() and experiment.limits.allow(
+        member.footprint for member in members
+    )
+
+
+def _best_without_limits(experiment: Experiment, deadline: Deadline) -> float:
+    """What the run's solutions would reach if any of them could be used: the best of picking one and of greedy weights."""
+    everything = _pool(experiment, leaderboard(experiment)) or [best_single(experiment).evaluation]
+    means = [float(np.mean(cross_fitted_choice(experiment, everything)))]
+    if len(everything) > 1:
+        greedy = registry.ensembles()["greedy"]
+        try:
+            means.append(float(np.mean(cross_fitted_scores(experiment, greedy, everything, deadline))))
+        except DeadlinePassed:
+            log.info("no time to score an ensemble without limits")
+    return max(means) if experiment.task.metric.greater_is_better else min(means)
 
 
 def _score_strategies(
@@ -164,30 +193,48 @@ def _score_strategies(
     pool: Sequence[Evaluation],
     reference: tuple[float, ...],
 ) -> tuple[list[StrategyScore], list[_Candidate]]:
-    """Score strategies on a pool; those that beat the reference are candidates."""
-    metric = experiment.task.metric
+    """Score strategies on a pool; those that beat the reference are candidates.
+
+    A combination that could not be fitted in time or used within the limits is made again from those of its members that can, the
+    heaviest first.
+    """
     tried: list[StrategyScore] = []
     candidates: list[_Candidate] = []
     for number, strategy in enumerate(chosen if len(pool) > 1 else []):
         if number and deadline.passed:
             break
-        members = _members_for(strategy, pool)
-        clock = Deadline(deadline.remaining())
-        try:
-            scores = cross_fitted_scores(experiment, strategy, members, deadline)
-        except (DeadlinePassed, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-            tried.append(StrategyScore(strategy.key, None, None, None, len(members), clock.elapsed(), str(error)[:200]))
-            continue
-        comparison = paired_comparison(scores, reference, metric, experiment.evaluator.test_train_ratio)
-        mean = float(np.mean(scores))
-        tried.append(
-            StrategyScore(strategy.key, mean, comparison.mean_gain, comparison.p_value, len(members), clock.elapsed())
-        )
-        unsure = _in_doubt(experiment) and comparison.mean_gain > -_lead(experiment) * comparison.standard_error
-        if comparison.mean_gain > 0 or unsure:
-            candidates.append(_candidate(experiment, strategy, members, scores, comparison.mean_gain))
-        experiment.progress("ensemble", f"{strategy.key} scored", number + 1, len(chosen), mean)
+        row, candidate = _score(experiment, strategy, _members_for(strategy, pool), reference, deadline)
+        if candidate is not None and not candidate.affordable:
+            fewer = _affordable(experiment, candidate.by_weight)
+            if len(fewer) > 1:
+                row, candidate = _score(experiment, strategy, fewer, reference, deadline)
+        tried.append(row)
+        if candidate is not None:
+            candidates.append(candidate)
+        experiment.progress("ensemble", f"{strategy.key} scored", number + 1, len(chosen), row.score)
     return tried, candidates
+
+
+def _score(
+    experiment: Experiment,
+    strategy: Ensemble,
+    members: Sequence[Evaluation],
+    reference: tuple[float, ...],
+    deadline: Deadline,
+) -> tuple[StrategyScore, _Candidate | None]:
+    """Score one strategy on these members; a candidate where it beats the reference, or comes near it where that says little."""
+    clock = Deadline(deadline.remaining())
+    try:
+        scores = cross_fitted_scores(experiment, strategy, members, deadline)
+    except (DeadlinePassed, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        return StrategyScore(strategy.key, None, None, None, len(members), clock.elapsed(), str(error)[:200]), None
+    found = paired_comparison(scores, reference, experiment.task.metric, experiment.evaluator.test_train_ratio)
+    unsure = _in_doubt(experiment) and found.mean_gain > -_lead(experiment) * found.standard_error
+    candidate = None
+    if found.mean_gain > 0 or unsure:
+        candidate = _candidate(experiment, strategy, members, scores, found.mean_gain)
+    mean = float(np.mean(scores))
+    return StrategyScore(strategy.key, mean, found.mean_gain, found.p_value, len(members), clock.elapsed()), candidate
 
 
 def _in_doubt(experiment: Experiment) -> bool:
@@ -225,52 +272,6 @@ def _strategies(experiment: Experiment, names: Sequence[str] | None) -> list[Ens
     return sorted(fitting, key=lambda strategy: (strategy.priority, strategy.key))
 
 
-def cross_fitted_scores(
-    experiment: Experiment, strategy: Ensemble, members: Sequence[Evaluation], deadline: Deadline
-) -> tuple[float, ...]:
-    """Score a strategy fold by fold, its weights learnt on other folds only.
-
-    Raises `DeadlinePassed` as soon as the first fit shows that all of them, and the last one on all rows, would take too long.
-    """
-    folds = [fold for fold in experiment.evaluator.folds if fold.repeat == 0]
-    y, task = experiment.dataset.y, experiment.task
-    scores = []
-    started = deadline.elapsed()
-    for number, fold in enumerate(folds):
-        if number and (deadline.elapsed() - started) / number * (len(folds) + 1 - number) > deadline.remaining():
-            raise DeadlinePassed(f"{strategy.key} would take longer than the time left")
-        others = folds[:number] if experiment.split.kind == "time" else folds[:number] + folds[number + 1 :]
-        held = stack_of(members, fold.valid)
-        if others:
-            rows = np.concatenate([other.valid for other in others])
-            prediction = strategy.fit(stack_of(members, rows), y[rows], task, experiment.seed).combine(held)
-        else:
-            # Nothing lies before the first block in time: equal weights are all that can be known.
-            prediction = held.mean(axis=0)
-        scores.append(task.metric.score(y[fold.valid], prediction))
-    return tuple(scores)
-
-
-def cross_fitted_choice(experiment: Experiment, members: Sequence[Evaluation]) -> tuple[float, ...]:
-    """Score of "take the best single solution", fold by fold: picked on the other folds (the earlier ones for time)."""
-    table = np.array([member.scores for member in members])
-    if not experiment.task.metric.greater_is_better:
-        table = -table
-    n_folds = table.shape[1]
-    scores = []
-    for fold in range(n_folds):
-        earlier = experiment.split.kind == "time"
-        known = [other for other in range(n_folds) if (other < fold if earlier else other != fold)]
-        scores.append(table[table[:, known].mean(axis=1).argmax(), fold] if known else np.nan)
-    signed = [float(score) if experiment.task.metric.greater_is_better else -float(score) for score in scores]
-    if np.isnan(signed[0]):
-        # Before the first block in time nothing is known about any of them: equal weights, as for every strategy.
-        first = experiment.evaluator.folds[0].valid
-        mean = stack_of(members, first).mean(axis=0)
-        signed[0] = experiment.task.metric.score(experiment.dataset.y[first], mean)
-    return tuple(signed)
-
-
 def fit_ensemble(experiment: Experiment, key: str, members: Sequence[Evaluation]) -> FittedEnsemble:
     """Fit a strategy on all out-of-fold predictions, to be used on new rows."""
     rows = experiment.evaluator.covered
@@ -285,24 +286,37 @@ class _Candidate:
     strategy: Ensemble
     scores: tuple[float, ...]
     gain: float
-    weighted: bool
-    members: tuple[EnsembleMember, ...]
-    refit_s: float
+    used: tuple[tuple[Evaluation, float | None], ...]
+    affordable: bool
+
+    @property
+    def weighted(self) -> bool:
+        """Whether it is a weighted mean."""
+        return all(weight is not None for _, weight in self.used)
+
+    @property
+    def by_weight(self) -> list[Evaluation]:
+        """Its members, the heaviest first; the best first where there are no weights."""
+        return [member for member, _ in sorted(self.used, key=lambda pair: -(pair[1] or 0.0))]
+
+    @property
+    def members(self) -> tuple[EnsembleMember, ...]:
+        """Its members as they are recorded."""
+        return tuple(
+            EnsembleMember(member.solution.to_json(), member.key, weight, member.mean) for member, weight in self.used
+        )
 
 
 def _candidate(
     experiment: Experiment, strategy: Ensemble, members: Sequence[Evaluation], scores: tuple[float, ...], gain: float
 ) -> _Candidate:
     weights = fit_ensemble(experiment, strategy.key, members).weights
-    used = [
+    used = tuple(
         (member, weight)
         for member, weight in zip(members, weights or [None] * len(members), strict=True)
         if weight is None or weight > 0.0
-    ]
-    kept = tuple(EnsembleMember(member.solution.to_json(), member.key, weight, member.mean) for member, weight in used)
-    return _Candidate(
-        strategy, scores, gain, weights is not None, kept, sum(member.refit_seconds for member, _ in used)
     )
+    return _Candidate(strategy, scores, gain, used, _can_be_used(experiment, [member for member, _ in used]))
 
 
 def _decide(
@@ -314,7 +328,6 @@ def _decide(
 ) -> EnsembleResult:
     """Choose among the strategies that beat the best single solution and can be fitted in the time there will be."""
     single = best_single(experiment).evaluation
-    time_s = experiment.seconds_per_final_fit()
     metric, ratio = experiment.task.metric, experiment.evaluator.test_train_ratio
     # Flattered as its score is, a single solution that beats an ensemble by more than the noise is the better choice.
     candidates = [
@@ -322,11 +335,15 @@ def _decide(
         for candidate in candidates
         if not accept(paired_comparison(single.scores, candidate.scores, metric, ratio), _lead(experiment))
     ]
-    affordable = [candidate for candidate in candidates if candidate.refit_s <= time_s]
+    affordable = [candidate for candidate in candidates if candidate.affordable]
     if not affordable:
         reason = "no strategy beat the best single solution on the folds"
         if candidates:
-            reason = f"fitting any ensemble on all rows would take more than the {time_s:.0f} s there will be for it"
+            time_s = experiment.seconds_per_final_fit()
+            limits = f" or exceed the limits ({experiment.limits.describe()})" if experiment.limits else ""
+            reason = (
+                f"any ensemble would take more than the {time_s:.0f} s there will be for fitting it on all rows{limits}"
+            )
         elif not any(row.score is not None for row in tried):
             reason = "no strategy could be tried in the time"
         if len(pool) < 2:

@@ -24,6 +24,7 @@ from .deadline import Deadline
 from .errors import DeadlinePassed, Failure, InvalidInput, MleStarError
 from .evaluation import Evaluation, FoldPlan
 from .folds import Fold
+from .limits import Footprint, footprint_of
 from .pipeline import Setting, fit_context, fit_table_block, fit_transformed
 from .plugins import Transform
 from .prefixes import Prefix, PrefixCache
@@ -48,6 +49,7 @@ class _FoldResult:
     seconds: float
     rounds: int | None
     cut: bool
+    footprint: Footprint | None
 
 
 class Evaluator:
@@ -99,7 +101,7 @@ class Evaluator:
     def _content(self) -> str:
         return content_key(
             [self.experiment.dataset.fingerprint, self.experiment.split.key, self.plan.to_json(), self.experiment.seed,
-             self.experiment.task.metric.key, self.experiment.resources.threads, code_version()]
+             self.experiment.task.metric.key, self.experiment.resources.threads, bool(self.experiment.limits), code_version()]
         )  # fmt: skip
 
     def _cut_key(self, solution: Solution) -> str:
@@ -137,8 +139,10 @@ class Evaluator:
                 deadline.charge(evaluation.seconds)
         else:
             estimate = self.estimate(solution)
-            # Boosting that the clock ends after a third of its rounds is still worth having: most of its gain comes early.
-            least_s = estimate * (_CUT_SHARE if registry.model(solution.model.component).early_stopping else 1.0)
+            # Boosting that the clock ends after a third of its rounds is still worth having: most of its gain comes early, unless
+            # it was asked to take small steps.
+            boosting = registry.model(solution.model.component).early_stopping and self._effort(solution) <= 1.0
+            least_s = estimate * (_CUT_SHARE if boosting else 1.0)
             if deadline.passed or least_s > deadline.remaining() * 1.2 + _GRACE_START_S:
                 message = f"not started: about {estimate:.0f} s needed, {deadline.remaining():.0f} s left"
                 evaluation = Evaluation(solution, (), None, 0.0, failure=Failure("timeout", message))
@@ -168,7 +172,15 @@ class Evaluator:
     def _prior(self, solution: Solution) -> float:
         """Wall seconds by the learner's own rule of thumb."""
         shape = replace(self.experiment.shape, n_rows=len(self.folds[-1].train))
-        return registry.model(solution.model.component).cost(shape) * self._waves()
+        return registry.model(solution.model.component).cost(shape) * self._waves() * self._effort(solution)
+
+    def _effort(self, solution: Solution) -> float:
+        """How much longer than with its defaults a learner takes: rounds grow as the learning rate falls."""
+        asked = dict(solution.model.params).get("learning_rate")
+        usual = registry.model(solution.model.component).defaults(self.experiment.shape).get("learning_rate")
+        if not isinstance(asked, int | float) or not isinstance(usual, int | float):
+            return 1.0
+        return max(1.0, usual / asked)
 
     def _waves(self) -> int:
         return math.ceil(len(self.folds) / max(1, min(self.experiment.resources.threads, len(self.folds))))
@@ -240,10 +252,14 @@ class Evaluator:
                 return Evaluation(solution, (), None, seconds, failure=Failure("invalid", message))
             if fold.repeat == 0:
                 oof[fold.valid] = result.prediction
+        footprint, rounds = results[0].footprint, [result.rounds or 1 for result in results]
+        if footprint is not None:
+            # Trees grow with the rows, and the final fit takes the folds' mean number of rounds.
+            footprint = footprint.grown(self._growth * float(np.mean(rounds)) / rounds[0])
         return Evaluation(
             solution, tuple(result.score for result in results), oof, seconds,
             tuple(result.seconds for result in results), tuple(result.rounds for result in results),
-            cut=any(result.cut for result in results), growth=self._growth,
+            cut=any(result.cut for result in results), growth=self._growth, footprint=footprint,
         )  # fmt: skip
 
     def _one_fold(
@@ -262,7 +278,11 @@ class Evaluator:
         if not np.isfinite(prediction).all():
             raise InvalidInput(f"{solution.model.component} predicted values that are not finite")
         score = self.experiment.task.metric.score(y[fold.valid], prediction)
-        return _FoldResult(score, prediction, time.monotonic() - started, fitted.model.rounds, fitted.model.cut)
+        seconds = time.monotonic() - started
+        footprint = None
+        if number == 0 and self.experiment.limits:
+            footprint = footprint_of(fitted, self.experiment.dataset.table.take(fold.valid[:1]))
+        return _FoldResult(score, prediction, seconds, fitted.model.rounds, fitted.model.cut, footprint)
 
     def _prefix(self, blocks: tuple[Block, ...], number: int, threads: int, deadline: Deadline) -> Prefix:
         """Return fold `number` after these table blocks, from the longest prefix at hand."""

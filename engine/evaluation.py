@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import Failure
+from .limits import Footprint
 from .solution import Solution
 
 _REFIT_SHARE = 0.6
@@ -53,6 +54,8 @@ class Evaluation:
         It was not computed now.
     growth : float
         Rows of the whole dataset per row of a training fold.
+    footprint : Footprint or None
+        What it costs in use; measured only where the run has limits.
     """
 
     solution: Solution
@@ -65,6 +68,7 @@ class Evaluation:
     cut: bool = False
     cached: bool = False
     growth: float = 1.0
+    footprint: Footprint | None = None
 
     @property
     def key(self) -> str:
@@ -107,15 +111,18 @@ class Evaluation:
             "cut": self.cut,
             "cached": self.cached,
             "growth": self.growth,
+            "footprint": self.footprint.to_json() if self.footprint else None,
         }
 
     @classmethod
     def from_json(cls, body: dict[str, Any], oof: np.ndarray | None = None) -> Evaluation:
         """Rebuild an evaluation; it counts as cached."""
         failure = Failure(**body["failure"]) if body.get("failure") else None
+        footprint = Footprint(**body["footprint"]) if body["footprint"] else None
         return cls(
             Solution.from_json(body["solution"]), tuple(body["scores"]), oof, body["seconds"],
             tuple(body["fold_seconds"]), tuple(body["rounds"]), failure, body["cut"], cached=True, growth=body["growth"],
+            footprint=footprint,
         )  # fmt: skip
 
 

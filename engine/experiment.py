@@ -16,6 +16,7 @@ from .errors import NotFound
 from .evaluate import Evaluator
 from .evaluation import FoldPlan
 from .folds import Split
+from .limits import Limits
 from .profile import profile, shape_of
 from .run import RunFolder
 from .shape import DataShape
@@ -63,6 +64,7 @@ class Question:
     name: str | None = None
     seed: int = 0
     roles: dict[str, Role] | None = None
+    limits: Limits = field(default_factory=Limits)
 
 
 def silent(event: dict[str, Any]) -> None:
@@ -90,6 +92,8 @@ class Experiment:
     report_progress: Callable[[dict[str, Any]], None] = field(default=silent)
     whole: Deadline | None = None
     """The clock of a whole run, where one job does all steps; None for a step on its own."""
+    limits: Limits = field(default_factory=Limits)
+    """What the final model may cost in use."""
     prepared: dict[str, CheckOutcome] = field(default_factory=dict)
     """Outcomes of data checks that were computed beside an earlier stage, by code; `checking` fills and uses it."""
 
@@ -192,8 +196,9 @@ def begin_experiment(
     save_snapshot(dataset, kind, run.data_path)
     split.save(_split_path(run))
     experiment = Experiment(
-        run, dataset, task, split, shape, described, plan, question.seed, resources, deadline, budget_s, report_progress
-    )
+        run, dataset, task, split, shape, described, plan, question.seed, resources, deadline, budget_s, report_progress,
+        limits=question.limits,
+    )  # fmt: skip
     experiment.record("budget", {"time_budget_s": budget_s})
     experiment.record(
         "profile",
@@ -212,6 +217,7 @@ def begin_experiment(
             "fingerprint": dataset.fingerprint,
             "target": dataset.target,
             "name": dataset.name,
+            "limits": question.limits.to_json(),
         },
     )
     return experiment
@@ -243,6 +249,7 @@ def reopen_experiment(
         deadline,
         float(budget.body["time_budget_s"]) if (budget := run.journal.last("budget")) else deadline.budget_s,
         report_progress,
+        limits=Limits(**body["limits"]),
     )
 
 

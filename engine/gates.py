@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .errors import InvalidInput
+from .limits import NO_LIMITS, Limits
 
 GateStatus = Literal["passed", "failed", "not applicable"]
 Rule = Literal["above", "below", "at most"]
@@ -39,6 +40,7 @@ GATES: tuple[Gate, ...] = (
     ),
     Gate("fairness", "Fair to groups", "at most", None, "share", "needs a named sensitive column"),
     Gate("latency", "Fast single prediction", "below", 100.0, "ms", "95th percentile of one warm row"),
+    Gate("size", "Small enough", "at most", None, "mb", "the saved model's files"),
     Gate("memory", "Within the memory budget", "at most", None, "mb", "peak memory of the worker"),
 )
 
@@ -75,8 +77,10 @@ def written(value: float | None, unit: str) -> str:
     return "< 0.001" if 0 <= value < 0.001 else f"{value:.2g}"
 
 
-def choose_gates(overrides: Sequence[str] | Mapping[str, float | None] | None = None) -> tuple[Gate, ...]:
-    """Return the gates with thresholds replaced.
+def choose_gates(
+    overrides: Sequence[str] | Mapping[str, float | None] | None = None, limits: Limits = NO_LIMITS
+) -> tuple[Gate, ...]:
+    """Return the gates with thresholds replaced: by the run's limits, and by what is asked here above them.
 
     Parameters
     ----------
@@ -89,6 +93,8 @@ def choose_gates(overrides: Sequence[str] | Mapping[str, float | None] | None = 
         Unknown gate or a threshold that is not a number.
     """
     asked = _parse(overrides) if not isinstance(overrides, Mapping) and overrides is not None else dict(overrides or {})
+    of_run = {"latency": limits.latency_ms, "size": limits.size_mb}
+    asked = {**{key: limit for key, limit in of_run.items() if limit is not None}, **asked}
     known = {gate.key for gate in GATES}
     for key in asked:
         if key not in known:

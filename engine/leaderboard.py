@@ -46,8 +46,18 @@ def leaderboard(experiment: Experiment) -> list[Ranked]:
     return sorted(found.values(), key=lambda ranked: sign * ranked.evaluation.mean)
 
 
+def contenders(experiment: Experiment) -> list[Ranked]:
+    """Return the leaderboard's solutions that may be used: all that learn something and keep to the run's limits."""
+    return [
+        ranked
+        for ranked in leaderboard(experiment)
+        if ranked.family != "dummy" and experiment.limits.allow([ranked.evaluation.footprint])
+    ]
+
+
 def best_single(experiment: Experiment) -> Ranked:
-    """Return the best accepted solution; raises `NotFound` before anything was scored.
+    """Return the best accepted solution that keeps to the run's limits, or the one that exceeds them least; raises `NotFound`
+    before anything was scored.
 
     A plan of the refinement counts from the moment its step accepted it; before that, and for the changes an ablation measured, a
     better mean may be noise.
@@ -57,10 +67,14 @@ def best_single(experiment: Experiment) -> Ranked:
         for entry in experiment.run.journal.read("refinement")
         if entry.body["accepted"]
     }
-    for ranked in leaderboard(experiment):
-        if ranked.origin not in TRIALS or ranked.evaluation.key in accepted:
-            return ranked
-    raise NotFound("no solution has a score yet; call build_baselines first")
+    ranking = [
+        ranked for ranked in leaderboard(experiment) if ranked.origin not in TRIALS or ranked.evaluation.key in accepted
+    ]
+    if not ranking:
+        raise NotFound("no solution has a score yet; call build_baselines first")
+    # The dummy keeps to every limit and is of no use: it is the best only where it is alone.
+    learnt = [ranked for ranked in ranking if ranked.family != "dummy"]
+    return min(learnt or ranking, key=lambda ranked: max(1.0, experiment.limits.excess([ranked.evaluation.footprint])))
 
 
 def starting_point(experiment: Experiment) -> Ranked:
@@ -71,9 +85,8 @@ def starting_point(experiment: Experiment) -> Ranked:
     metric = experiment.task.metric
     equal = [
         ranked
-        for ranked in leaderboard(experiment)
-        if ranked.family != "dummy"
-        and (ranked.origin not in TRIALS or ranked.evaluation.key == best.evaluation.key)
+        for ranked in contenders(experiment)
+        if (ranked.origin not in TRIALS or ranked.evaluation.key == best.evaluation.key)
         and not accept(paired_comparison(best.evaluation.scores, ranked.evaluation.scores, metric, ratio), _AS_GOOD)
     ]
     return min(equal, key=lambda ranked: rough_seconds(ranked.evaluation.seconds), default=best)

@@ -70,7 +70,7 @@ def _truth(cell: object) -> float | None:
 
 def _moment(cell: object, date_format: str) -> np.datetime64 | None:
     if isinstance(cell, pd.Timestamp) and cell.tz is None:
-        return cell.to_datetime64().astype("datetime64[us]")
+        return np.datetime64(cell, "us")
     if not isinstance(cell, str) or date_format != ISO or not _DAY.fullmatch(cell):
         return None
     try:

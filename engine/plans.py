@@ -81,8 +81,11 @@ def _components(
         if block.slot == "model" or usable(block.slot, block.component, shape):
             yield Plan("research", _text(block), _put(experiment, solution, block))
     if target.component:
-        # A learner that has its own place on the leaderboard was tried; what is left of it is its parameters.
-        tried = {ranked.evaluation.solution.model.component for ranked in leaderboard(experiment)}
+        # A learner with a place on the leaderboard, or that failed to get one, was tried; what is left of it is its parameters.
+        tried = {
+            Solution.from_json(entry.body["solution"]).model.component
+            for entry in experiment.run.journal.read("evaluation")
+        }
         for block in alternatives(solution, target, shape):
             if block.slot == "model" and block.component in tried:
                 continue
@@ -125,9 +128,13 @@ def _has_space(experiment: Experiment, target: Block) -> bool:
 def _parameters(
     experiment: Experiment, solution: Solution, target: Block, seen: set[str], inner: int
 ) -> Iterator[Plan]:
-    """Propose parameters by TPE, told about every solution of this run that differs in this block's parameters only."""
+    """Propose parameters by TPE, told about every solution of this run that differs in this block's parameters only.
+
+    Ends where other parameters gave exactly the same scores: on this table they change nothing.
+    """
     if not _has_space(experiment, target):
         return
+    present = experiment.evaluator.recall(solution)
     descriptor = _descriptor(target)
     direction = "maximize" if experiment.task.metric.greater_is_better else "minimize"
     sampler = optuna.samplers.TPESampler(seed=experiment.seed, n_startup_trials=4)
@@ -145,6 +152,8 @@ def _parameters(
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
             study.tell(trial, scored.mean)
+            if present is not None and scored.scores == present.scores and proposal.key != solution.key:
+                return
 
 
 def _tell_known(experiment: Experiment, study: optuna.Study, solution: Solution, target: Block) -> None:

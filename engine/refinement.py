@@ -13,7 +13,7 @@ from .deadline import Deadline
 from .errors import InvalidInput
 from .evaluation import Evaluation
 from .experiment import Experiment
-from .leaderboard import judge_change, leaderboard, starting_point
+from .leaderboard import contenders, judge_change, starting_point
 from .plans import Plan, plans_for
 from .solution import SLOTS, Block, Slot, Solution, Suggestion
 
@@ -104,8 +104,8 @@ def refine(
 
 def _other_learner(experiment: Experiment, taken: set[str]) -> Evaluation | None:
     """The best solution whose learner is none of these."""
-    for ranked in leaderboard(experiment):
-        if ranked.family != "dummy" and ranked.evaluation.solution.model.component not in taken:
+    for ranked in contenders(experiment):
+        if ranked.evaluation.solution.model.component not in taken:
             return ranked.evaluation
     return None
 

@@ -57,8 +57,8 @@ class Schema:
         """
         frame = frame.reset_index(drop=True)
         places: dict[str, list[int]] = {}
-        for position, column in enumerate(frame.columns):
-            places.setdefault(str(column).strip(), []).append(position)
+        for position, name in enumerate(frame.columns):
+            places.setdefault(str(name).strip(), []).append(position)
         self._check_names(places)
         values: dict[str, Values] = {}
         warnings: list[str] = []

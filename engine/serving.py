@@ -137,6 +137,11 @@ def _predict_elsewhere(folder: Path, rows: pd.DataFrame, timeout_s: float) -> pd
         return pd.read_parquet(result)
 
 
+def saved_mb(folder: Path) -> float:
+    """Megabytes of a saved model's files."""
+    return sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+
+
 def peak_memory_mb() -> float | NotApplicable:
     """Largest resident memory of this process so far."""
     try:

@@ -20,11 +20,11 @@ from .errors import Cancelled, DeadlinePassed, MleStarError
 from .examination import Examination, examine_fold, heaviest
 from .experiment import Experiment
 from .final import Chosen, FinalModel, chosen, fit_final, refit_seconds, save
-from .gates import GateResult, choose_gates, judge
+from .gates import Gate, GateResult, choose_gates, judge
 from .holdout import Holdout, choice_key, read_holdout, recorded_holdout
 from .leaderboard import Ranked, leaderboard
 from .plugins import Finding, NotApplicable
-from .serving import Reload, Speed, check_reload, measure_speed, peak_memory_mb
+from .serving import Reload, Speed, check_reload, measure_speed, peak_memory_mb, saved_mb
 
 log = logging.getLogger(__name__)
 
@@ -119,13 +119,13 @@ def validate(
     InvalidInput, NotFound
         A gate or check of that name does not exist, or nothing has a score yet.
     """
-    limits = choose_gates(gates)
+    chosen_gates = choose_gates(gates, experiment.limits)
     choice = chosen(experiment)
     whole = experiment.deadline
     reserve_s = min(_REPORT_S, _REPORT_SHARE * whole.remaining())
     experiment.deadline = whole.at_most(whole.remaining() - reserve_s)
     try:
-        validation = _Inspection(experiment, choice).run(limits, checks)
+        validation = _Inspection(experiment, choice).run(chosen_gates, checks)
     finally:
         experiment.deadline = whole
     experiment.record("validation", validation.to_json())
@@ -160,7 +160,7 @@ class _Inspection:
             self.choice.members
         )
 
-    def run(self, limits: Any, checks: Sequence[str] | None) -> Validation:
+    def run(self, gates: Sequence[Gate], checks: Sequence[str] | None) -> Validation:
         experiment, choice = self.experiment, self.choice
         self._tell("fitting the model on development rows", 0)
         self._fit_and_read()
@@ -181,7 +181,7 @@ class _Inspection:
         memory = peak_memory_mb()
         improvements = self._improvements()
         values = self._values(outcomes, improvements, examination, speed, reload, memory)
-        results = judge(limits, values)
+        results = judge(gates, values)
         verdict, reasons = _verdict(results, self._shortfall())
         scores = np.asarray(choice.scores)
         return Validation(
@@ -349,6 +349,7 @@ class _Inspection:
             "train_gap": examination.reason if isinstance(examination, NotApplicable) else examination.gap,
             "fairness": "no sensitive column is named",
             "latency": speed.reason if isinstance(speed, NotApplicable) else speed.single_row_p95_ms,
+            "size": saved_mb(self.experiment.run.model_path) if self.model else "no model was fitted",
             "memory": memory.reason if isinstance(memory, NotApplicable) else memory,
             "reload": reload.reason if isinstance(reload, NotApplicable) else float(reload.changed),
         }

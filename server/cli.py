@@ -38,6 +38,7 @@ _TIME = Group("Time and machine", sort_key=2)
 _SEARCH = Group("Search", sort_key=3)
 _SHOW = Group("What is shown", sort_key=4)
 _POSITIVE = validators.Number(gt=0)
+_LIMIT = validators.Number(gt=0, lte=1e6)
 _BUDGET = validators.Number(gt=0, lte=86_400)
 _LEAST_HOLDOUT, _MOST_HOLDOUT = 0.001, 0.5
 
@@ -78,6 +79,8 @@ def run(
     id_columns: Annotated[
         tuple[str, ...], Parameter(group=_DATA, metavar="A,B", consume_multiple=True, show_default=False)
     ] = (),
+    max_latency_ms: Annotated[float | None, Parameter(group=_DATA, metavar="MS", validator=_LIMIT)] = None,
+    max_model_mb: Annotated[float | None, Parameter(group=_DATA, metavar="MB", validator=_LIMIT)] = None,
     output: Annotated[Path | None, Parameter(group=_DATA)] = None,
     name: Annotated[str | None, Parameter(group=_DATA)] = None,
     time_budget: Annotated[float | None, Parameter(group=_TIME, metavar="SECONDS", validator=_BUDGET)] = None,
@@ -116,6 +119,10 @@ def run(
         Rows that share a value here stay on one side of every split.
     id_columns
         Columns that only identify rows; repeat the option or separate names by commas.
+    max_latency_ms
+        Choose the best model that predicts one row in so many milliseconds.
+    max_model_mb
+        Choose the best model whose files take up no more than this.
     output
         Folder for report.html, report.json, leaderboard.csv and model/; default: they stay in the run's folder.
     name
@@ -156,6 +163,8 @@ def run(
         "time_column": time_column,
         "group_column": group_column,
         "id_columns": _names(id_columns),
+        "max_latency_ms": max_latency_ms,
+        "max_model_mb": max_model_mb,
         "name": name,
         "seed": seed,
         "search_iterations": search_iterations,

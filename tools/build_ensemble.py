@@ -52,6 +52,7 @@ class EnsembleReport(Report):
     best_single: float | None = Field(
         default=None, description="Cross-fitted score of picking the best single solution: what a strategy has to beat."
     )
+    limits_cost: str | None = Field(default=None, description="What the run's limits cost in score.")
     strategies: list[StrategyRow] = Field(default_factory=list)
     members: list[MemberRow] = Field(default_factory=list)
 
@@ -68,19 +69,28 @@ def work(request: EnsembleRequest, experiment: Experiment) -> EnsembleReport:
 
     result = build_ensemble(experiment, experiment.deadline, request.strategies, request.rounds)
     metric = experiment.task.metric
+    summary = (
+        f"Kept {result.strategy} of {len(result.members)}: {metric.title} {result.mean:.5g} cross-fitted, against "
+        f"{result.best_single_cross_fitted:.5g} for picking the best single solution."
+        if result.kept
+        else f"Kept the best single solution, {metric.title} {result.best_single:.5g}: {result.reason}."
+    )
+    limits_cost = None
+    if result.without_limits is not None:
+        limits_cost = (
+            f"with {experiment.limits.describe()} {metric.title} {result.mean:.5g}; without limits {result.without_limits:.5g}, "
+            f"a difference of {max(0.0, metric.gain(result.without_limits, result.mean)):.3g}"
+        )
+        summary += f" The limits' price: {limits_cost}."
     return EnsembleReport(
-        summary=(
-            f"Kept {result.strategy} of {len(result.members)}: {metric.title} {result.mean:.5g} cross-fitted, against "
-            f"{result.best_single_cross_fitted:.5g} for picking the best single solution."
-            if result.kept
-            else f"Kept the best single solution, {metric.title} {result.best_single:.5g}: {result.reason}."
-        ),
+        summary=summary,
         next="validate()",
         metric=metric.key,
         kept=result.kept,
         strategy=result.strategy,
         score=round(result.mean, 6),
         best_single=round(result.best_single_cross_fitted, 6),
+        limits_cost=limits_cost,
         strategies=[
             StrategyRow(
                 strategy=row.strategy,

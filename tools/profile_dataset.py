@@ -39,6 +39,13 @@ class ProfileRequest(JobRequest):
     holdout: Annotated[
         str, Field(pattern=r"^(auto|none|0?\.\d+)$", description="auto, none, or the sealed share of rows, e.g. 0.2.")
     ] = "auto"
+    max_latency_ms: Annotated[
+        float | None,
+        Field(gt=0, le=1e6, description="Choose only models that predict one row in this time."),
+    ] = None
+    max_model_mb: Annotated[
+        float | None, Field(gt=0, le=1e6, description="Choose only models whose files are this small.")
+    ] = None
     name: Annotated[str | None, Field(max_length=40, description="Short name for the run; default: the file's.")] = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 

@@ -127,6 +127,7 @@ def _open(
     report_progress: ReportProgress,
 ) -> Experiment:
     from ..engine.experiment import Question, begin_experiment
+    from ..engine.limits import Limits
 
     report_progress({"phase": "profile", "message": "reading the table", "done": 0, "total": 1})
     words: dict[str, Literal["auto", "none"]] = {"auto": "auto", "none": "none"}
@@ -134,6 +135,7 @@ def _open(
     question = Question(
         Path(request.path), request.target, request.task, request.metric, request.time_column, request.group_column,
         request.id_columns, holdout, request.name, request.seed,
+        limits=Limits(request.max_latency_ms, request.max_model_mb),
     )  # fmt: skip
     return begin_experiment(run, question, resources, deadline, budget_s, report_progress)
 

@@ -54,7 +54,7 @@ class Levels:
         """Codes (n_rows,) int64 of a `category` series: 0…n−1 for levels, and the given codes for missing and unseen values."""
         places = self._places
         lookup = [places.get(str(name), unseen) for name in series.array.categories]
-        return np.array([*lookup, missing], dtype=np.int64)[series.array.codes]
+        return np.asarray(np.array([*lookup, missing], dtype=np.int64)[series.array.codes])
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -13,9 +13,10 @@ import pytest
 from mle_star.engine.ablation import run_ablation
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.compare import paired_comparison
+from mle_star.engine.cross_fitting import cross_fitted_scores
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
-from mle_star.engine.ensembling import build_ensemble, cross_fitted_scores, member_pool
+from mle_star.engine.ensembling import build_ensemble, member_pool
 from mle_star.engine.errors import InvalidInput, NotFound, Refused
 from mle_star.engine.experiment import Experiment, reopen_experiment
 from mle_star.engine.final import chosen, fit_final, load, save

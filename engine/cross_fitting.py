@@ -1,0 +1,62 @@
+"""Scores of combinations that are honest: what is chosen or learnt for a fold is chosen or learnt on other folds.
+
+Where time orders the folds, only on earlier ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .deadline import Deadline
+from .errors import DeadlinePassed
+from .evaluation import Evaluation, stack_of
+from .experiment import Experiment
+from .plugins import Ensemble
+
+
+def cross_fitted_scores(
+    experiment: Experiment, strategy: Ensemble, members: Sequence[Evaluation], deadline: Deadline
+) -> tuple[float, ...]:
+    """Score a strategy fold by fold, its weights learnt on other folds only.
+
+    Raises `DeadlinePassed` as soon as the first fit shows that all of them, and the last one on all rows, would take too long.
+    """
+    folds = [fold for fold in experiment.evaluator.folds if fold.repeat == 0]
+    y, task = experiment.dataset.y, experiment.task
+    scores = []
+    started = deadline.elapsed()
+    for number, fold in enumerate(folds):
+        if number and (deadline.elapsed() - started) / number * (len(folds) + 1 - number) > deadline.remaining():
+            raise DeadlinePassed(f"{strategy.key} would take longer than the time left")
+        others = folds[:number] if experiment.split.kind == "time" else folds[:number] + folds[number + 1 :]
+        held = stack_of(members, fold.valid)
+        if others:
+            rows = np.concatenate([other.valid for other in others])
+            prediction = strategy.fit(stack_of(members, rows), y[rows], task, experiment.seed).combine(held)
+        else:
+            # Nothing lies before the first block in time: equal weights are all that can be known.
+            prediction = held.mean(axis=0)
+        scores.append(task.metric.score(y[fold.valid], prediction))
+    return tuple(scores)
+
+
+def cross_fitted_choice(experiment: Experiment, members: Sequence[Evaluation]) -> tuple[float, ...]:
+    """Score of "take the best single solution", fold by fold: picked on the other folds (the earlier ones for time)."""
+    table = np.array([member.scores for member in members])
+    if not experiment.task.metric.greater_is_better:
+        table = -table
+    n_folds = table.shape[1]
+    scores = []
+    for fold in range(n_folds):
+        earlier = experiment.split.kind == "time"
+        known = [other for other in range(n_folds) if (other < fold if earlier else other != fold)]
+        scores.append(table[table[:, known].mean(axis=1).argmax(), fold] if known else np.nan)
+    signed = [float(score) if experiment.task.metric.greater_is_better else -float(score) for score in scores]
+    if np.isnan(signed[0]):
+        # Before the first block in time nothing is known about any of them: equal weights, as for every strategy.
+        first = experiment.evaluator.folds[0].valid
+        mean = stack_of(members, first).mean(axis=0)
+        signed[0] = experiment.task.metric.score(experiment.dataset.y[first], mean)
+    return tuple(signed)

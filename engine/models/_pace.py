@@ -1,0 +1,39 @@
+"""Learning rates of boosters by data: small steps where a fit is cheap anyway, and a slow setting for when there is time.
+
+Measured over four or five folds. Two classes: a quarter of the rate gave +0.0025 ROC AUC on 5,300 rows in 0.7 s instead of 0.4,
+and nothing on 36,000. Seven classes: half the rate gave −0.009 log loss on 4,900 rows. Numbers: half the rate gave 0.6 % of
+RMSE on 15,500 rows for twice the time, and nothing on 1,100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..plugins import ParamDict
+from ..shape import DataShape
+
+_FEW_ROWS = 10_000
+_ROUNDS = 2000
+_SLOW = 2.0
+
+
+def pace(shape: DataShape) -> float:
+    """Factor for the learning rates of a table's default settings."""
+    if shape.kind == "regression" or shape.n_rows >= _FEW_ROWS:
+        return 1.0
+    return 0.25 if shape.kind == "binary" else 0.5
+
+
+def paced(settings: Sequence[ParamDict], shape: DataShape) -> list[ParamDict]:
+    """The settings at the table's pace, and behind them the first one at half its rate where the pace is not slow already."""
+    factor = pace(shape)
+    found = [_at(setting, factor) for setting in settings]
+    return found if factor < 1.0 else [*found, _at(settings[0], 1.0 / _SLOW)]
+
+
+def _at(setting: ParamDict, factor: float) -> ParamDict:
+    return {
+        **setting,
+        "learning_rate": float(setting["learning_rate"] or 0.05) * factor,
+        "n_estimators": round(_ROUNDS / factor),
+    }
