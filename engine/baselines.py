@@ -23,7 +23,7 @@ from .structure import settle, settled
 _SIMPLE = ("linear", "bayes", "tree", "neighbors")
 _AVERAGE_AT_MOST = 8
 _QUESTIONS_SHARE = 0.5
-_SHARE_AT_MOST = 0.3
+_SHARE_AT_MOST = 0.4
 _FLOOR_S = 5.0
 _VARIANT_STEP = 6
 _EARLY = 11

@@ -38,7 +38,9 @@ log = logging.getLogger(__name__)
 _PREFIX_CACHE_BYTES = 1 << 30
 _GRACE_S = 1.0
 _TELLING_S = 0.2
-_CUT_SHARE = 0.3
+_CUT_SHARE = 0.5
+_CUT_SHARE_OF_FIRST = 0.3
+_SMALL_STEPS = 1.8
 _GRACE_START_S = 0.2
 
 
@@ -139,10 +141,7 @@ class Evaluator:
                 deadline.charge(evaluation.seconds)
         else:
             estimate = self.estimate(solution)
-            # Boosting that the clock ends after a third of its rounds is still worth having: most of its gain comes early, unless
-            # it was asked to take small steps.
-            boosting = registry.model(solution.model.component).early_stopping and self._effort(solution) <= 1.0
-            least_s = estimate * (_CUT_SHARE if boosting else 1.0)
+            least_s = estimate * self._least_share(solution)
             if deadline.passed or least_s > deadline.remaining() * 1.2 + _GRACE_START_S:
                 message = f"not started: about {estimate:.0f} s needed, {deadline.remaining():.0f} s left"
                 evaluation = Evaluation(solution, (), None, 0.0, failure=Failure("timeout", message))
@@ -156,6 +155,17 @@ class Evaluator:
             self._known[solution.key] = evaluation
             self._recorded.add(solution.key)
         return evaluation
+
+    def _least_share(self, solution: Solution) -> float:
+        """The least part of the estimated time a fit is worth starting in.
+
+        Boosting that the clock ends halfway has most of its gain, unless it takes small steps; where nothing of the kind has a
+        score yet, even less of it is better than nothing.
+        """
+        if not registry.model(solution.model.component).early_stopping or self._effort(solution) > _SMALL_STEPS:
+            return 1.0
+        known = any(registry.model(component).early_stopping for component in self._speed)
+        return _CUT_SHARE if known else _CUT_SHARE_OF_FIRST
 
     def estimate(self, solution: Solution) -> float:
         """Expected wall seconds of an evaluation here, from what was measured so far or the learner's own prior."""

@@ -13,7 +13,7 @@ from .errors import Failure
 from .limits import Footprint
 from .solution import Solution
 
-_REFIT_SHARE = 0.6
+_REFIT_SHARE = 0.5
 
 
 @dataclass(frozen=True)

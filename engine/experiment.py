@@ -108,12 +108,14 @@ class Experiment:
         return min(VALIDATION_S, VALIDATION_SHARE * self.budget_s)
 
     @property
-    def final_fits(self) -> int:
-        """How often `validate` will fit what is chosen: once more where a holdout is still sealed."""
-        return 2 if len(self.split.holdout) > 0 and self.run.journal.last("holdout_read") is None else 1
+    def final_fits(self) -> float:
+        """How often `validate` will fit what is chosen, in fits on all rows: where a holdout is still sealed, on the development
+        rows too."""
+        sealed = len(self.split.holdout) > 0 and self.run.journal.last("holdout_read") is None
+        return 1.0 + (len(self.split.development) / self.dataset.n_rows if sealed else 0.0)
 
     def seconds_per_final_fit(self) -> float:
-        """Seconds `validate` will have for one fit of what is chosen."""
+        """Seconds `validate` will have for one fit of what is chosen on all rows."""
         left_s = self.whole.remaining() if self.whole is not None else self.budget_s
         return max(0.0, left_s - self.validation_s) / self.final_fits
 
