@@ -114,6 +114,22 @@ def interval_of_mean(fold_scores: Sequence[float], test_train_ratio: float) -> I
     return float(scores.mean()) - reach, float(scores.mean()) + reach
 
 
+def interval_of_next(centre: float, block_scores: Sequence[float], metric: Metric) -> Interval | None:
+    """95 % prediction interval around `centre` of the score on the next block of time; None with fewer than two blocks.
+
+    As wide as the scores of past blocks `(k,)` differ from each other: `t(k − 1) · s · sqrt(1 + 1/k)`. The next block is one draw
+    more, not the mean of many, so an interval of the mean is too narrow for it. Never beyond the metric's best value.
+    """
+    scores = _checked(block_scores)
+    k = len(scores)
+    if k < 2:
+        return None
+    reach = float(stdtrit(k - 1, 0.5 + _CONFIDENCE / 2) * scores.std(ddof=1) * np.sqrt(1.0 + 1.0 / k))
+    if metric.greater_is_better:
+        return centre - reach, min(centre + reach, max(1.0, centre))
+    return max(centre - reach, min(0.0, centre)), centre + reach
+
+
 def _checked(scores: Sequence[float]) -> np.ndarray:
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or not np.isfinite(values).all():

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .compare import Interval
+from .compare import Interval, interval_of_next
 from .deadline import Deadline
 from .experiment import Experiment
 from .final import Chosen, FinalModel
@@ -28,6 +28,7 @@ class Holdout:
         Key of the choice whose model (fitted on development rows only) was scored.
     interval : (float, float) or None
         95 % percentile bootstrap over rows, over whole groups where the split keeps groups together; None without time for it.
+        Where time orders the rows, a prediction interval for the next block: periods differ by more than the draw of their rows.
     members : int
         Members of the model that was scored.
     """
@@ -88,7 +89,10 @@ def read_holdout(
     score = metric.score(y, prediction)
     if not np.isfinite(score):
         return NotApplicable(f"{metric.title} is undefined on the sealed rows")
-    interval = bootstrap_interval(experiment, y, prediction, deadline.at_most(_BOOTSTRAP_S))
+    if experiment.split.kind == "time":
+        interval = interval_of_next(score, [*choice.scores, score], metric)
+    else:
+        interval = bootstrap_interval(experiment, y, prediction, deadline.at_most(_BOOTSTRAP_S))
     reading = Holdout(choice_key(choice), score, interval, len(rows), len(model.members))
     experiment.record("holdout_read", asdict(reading))
     return reading

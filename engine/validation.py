@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .checking import NO_TIME, CheckOutcome, by_severity, run_checks, sample
-from .compare import Interval, interval_of_mean, paired_comparison
+from .compare import Interval, interval_of_mean, interval_of_next, paired_comparison
 from .deadline import Deadline
 from .errors import Cancelled, DeadlinePassed, MleStarError
 from .examination import Examination, examine_fold, heaviest
@@ -57,7 +57,7 @@ class Validation:
     Attributes
     ----------
     cv_interval : (float, float) or None
-        95 %, corrected for shared training rows; None with a single fold.
+        95 %, corrected for shared training rows; where time orders the folds, for the score on the next block; None with one fold.
     holdout : Holdout or None
         The reading of the sealed rows by this choice; None where there is none or where another choice made it, and
         `holdout_note` says so.
@@ -187,10 +187,16 @@ class _Inspection:
         return Validation(
             verdict, reasons, choice.strategy, choice_key(choice), choice.mean,
             float(scores.std(ddof=1)) if len(scores) > 1 else 0.0, choice.scores,
-            interval_of_mean(choice.scores, experiment.evaluator.test_train_ratio),
+            self._cv_interval(),
             self.holdout, self.holdout_note, improvements, _known(examination), _known(speed), _known(reload),
             _known(memory), self.model_rows, results, tuple(outcomes), tuple(self.notes), choice.weights is None,
         )  # fmt: skip
+
+    def _cv_interval(self) -> Interval | None:
+        choice, experiment = self.choice, self.experiment
+        if experiment.split.kind == "time":
+            return interval_of_next(choice.mean, choice.scores, experiment.task.metric)
+        return interval_of_mean(choice.scores, experiment.evaluator.test_train_ratio)
 
     def _tell(self, message: str, done: int) -> None:
         self.experiment.progress("validation", message, done, 4, self.choice.mean)

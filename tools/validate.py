@@ -61,7 +61,9 @@ class ValidateReport(Report):
     reasons: list[str] = Field(default_factory=list)
     metric: str = ""
     cross_validation: float | None = None
-    cross_validation_interval: tuple[float, float] | None = Field(default=None, description="95 %, corrected.")
+    cross_validation_interval: tuple[float, float] | None = Field(
+        default=None, description="95 %, corrected; of the next block under time order."
+    )
     holdout: float | None = Field(default=None, description="Sealed rows, read once in the life of a run.")
     holdout_interval: tuple[float, float] | None = None
     holdout_note: str = ""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mle_star.engine.compare import accept, holm, interval_of_mean, paired_comparison
+from mle_star.engine.compare import accept, holm, interval_of_mean, interval_of_next, paired_comparison
 from mle_star.engine.task import METRICS
 from scipy import stats
 
@@ -120,3 +120,26 @@ def test_the_interval_of_a_mean_is_wider_than_the_naive_one_and_needs_two_folds(
     assert (high - low) == pytest.approx((naive[1] - naive[0]) * 1.5)
     assert (low + high) / 2 == pytest.approx(np.mean(folds))
     assert interval_of_mean([0.8], 0.25) is None
+
+
+def test_the_interval_of_the_next_block_covers_it_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    inside = 0
+    for _ in range(2000):
+        *past, following = rng.normal(100.0, 8.0, size=6)
+        low, high = interval_of_next(float(np.mean(past)), past, RMSE)
+        inside += low <= following <= high
+    assert 0.93 <= inside / 2000 <= 0.97
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=2, max_size=8))
+def test_no_interval_of_a_next_block_promises_more_than_perfect(blocks):
+    centre = float(np.mean(blocks))
+    assert interval_of_next(centre, blocks, AUC)[1] <= 1.0
+    assert interval_of_next(centre, blocks, RMSE)[0] >= 0.0
+    low, high = interval_of_next(centre, blocks, AUC)
+    assert low <= centre <= high
+
+
+def test_one_block_says_nothing_about_the_next():
+    assert interval_of_next(0.8, [0.8], AUC) is None

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from mle_star.engine import examination
 from mle_star.engine import holdout as sealed
 from mle_star.engine import validation as validating
 from mle_star.engine.baselines import build_baselines
+from mle_star.engine.compare import interval_of_mean
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.ensembling import build_ensemble
 from mle_star.engine.errors import DeadlinePassed, InvalidInput, NotFound
@@ -36,6 +38,23 @@ def prepared(folder: Path, kind: str = "binary", n_rows: int = 400, **asked: obj
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, Validation]:
     experiment = prepared(tmp_path_factory.mktemp(request.param), request.param, holdout=0.25)
     return experiment, validate(experiment)
+
+
+def test_under_time_order_the_intervals_are_those_of_the_next_block(tmp_path: Path) -> None:
+    frame = generated_table("regression", 600)
+    frame["day"] = pd.date_range("2024-01-01", periods=len(frame), freq="D").astype(str)
+    # The target becomes noisier: every block is harder than those before it.
+    frame["y"] += np.linspace(0.0, 3.0, len(frame)) * np.random.default_rng(1).normal(size=len(frame))
+    opened = open_experiment(tmp_path, frame, time_column="day", holdout=0.2)
+    build_baselines(opened, Deadline(20), ("linear", "dummy"))
+    opened.deadline = Deadline(60)
+    validation = validate(opened, checks=["LEAK_TARGET_COPY"])
+    assert opened.split.kind == "time"
+    assert validation.holdout is not None
+    of_mean = interval_of_mean(validation.cv_scores, opened.evaluator.test_train_ratio)
+    assert validation.cv_interval[1] - validation.cv_interval[0] > of_mean[1] - of_mean[0]
+    low, high = validation.holdout.interval
+    assert low < validation.cv_score < validation.holdout.score < high
 
 
 def status(validation: Validation) -> dict[str, str]:
