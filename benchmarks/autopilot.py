@@ -2,8 +2,8 @@
 
     python benchmarks/autopilot.py DATA_FOLDER [--only telco_churn,california] [--time-budget 60] [--seed 0]
 
-Scores are those of the rows that each run seals and reads once. `without ensemble` uses the full run's best single solution. A
-difference is the full run's advantage as a share of what it gains over the dummy; one minute on one split is noisy, so look at means.
+Scores are those of the rows that each run seals. `without ensemble` uses the full run's best single solution. A difference is the
+full run's advantage as a share of what it gains over the dummy; one minute on one split is noisy, so look at means.
 """
 
 from __future__ import annotations
