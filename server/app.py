@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool as ServedTool
@@ -16,7 +17,9 @@ from pydantic import ConfigDict
 
 from ..engine.registry import discover
 from ..tools.contract import Tool
+from .announcements import Announcer
 from .calls import Caller
+from .completions import add_completions
 from .jobs import Jobs
 from .resources import add_resources
 from .schemas import input_schema, output_schema
@@ -76,11 +79,15 @@ class RawArguments(ArgModelBase):
 def build_server(settings: Settings) -> MCPServer[None]:
     """Return the server with all tools, resources and prompts; its jobs end with it."""
     jobs = Jobs(settings)
+    announcer = Announcer(settings)
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[None]) -> AsyncIterator[None]:
         try:
-            yield
+            async with anyio.create_task_group() as background:
+                background.start_soon(announcer.watch)
+                yield
+                background.cancel_scope.cancel()
         finally:
             jobs.shutdown()
 
@@ -95,11 +102,14 @@ def build_server(settings: Settings) -> MCPServer[None]:
         version=_version(),
         tools=[served(found[name], caller) for name in names],
         lifespan=lifespan,
+        subscriptions=announcer.bus,
         log_level="WARNING",
     )
     for prompt in served_prompts():
         server.add_prompt(prompt)
     add_resources(server, settings)
+    add_completions(server, settings)
+    announcer.attach(server)
     return server
 
 

@@ -210,13 +210,28 @@ def serve(
     *,
     allow: Annotated[tuple[Path, ...], Parameter(metavar="DIR", show_default=False)] = (),
     home: HomeOption = None,
+    http: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65_535))] = 8000,
+    token_env: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    allow_host: Annotated[tuple[str, ...], Parameter(metavar="NAME", show_default=False)] = (),
 ) -> int:
-    """Serve the tools to an agent over MCP on standard input and output.
+    """Serve the tools to an agent over MCP: on standard input and output, or over HTTP.
 
     Parameters
     ----------
     allow
         Folder that data may be read from, symbolic links resolved; repeat the option for several. Default: the working directory.
+    http
+        Serve many clients over streamable HTTP at /mcp instead of one over standard input and output.
+    host
+        Address to listen on; any but a loopback address needs --token-env and --allow-host.
+    port
+        Port to listen on; 0 takes a free one and says which.
+    token_env
+        Environment variable with the token that callers must send as Authorization: Bearer.
+    allow_host
+        Host name, with its port, by which callers address the server; repeat the option for several.
     """
     # What is loaded here lives as long as the process; looking for garbage meanwhile takes a tenth of the start.
     gc.disable()
@@ -225,7 +240,12 @@ def serve(
     gc.freeze()
     gc.enable()
     settings = _settings(home=home, allowed_dirs=allow)
-    serve_stdio(settings)
+    if http:
+        from .web import address_of, serve_http
+
+        serve_http(settings, address_of(host, port, token_env, allow_host))
+    else:
+        serve_stdio(settings)
     return 0
 
 

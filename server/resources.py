@@ -16,7 +16,7 @@ from ..engine.run import RunFolder, newest_run, open_run
 from ..engine.windows import TITLES, read_window, render
 from .settings import Settings
 
-MARKDOWN, JSON, HTML = "text/markdown", "application/json", "text/html"
+MARKDOWN, JSON, HTML, CSV = "text/markdown", "application/json", "text/html", "text/csv"
 
 
 def add_resources(server: MCPServer[Any], settings: Settings) -> None:
@@ -62,7 +62,27 @@ def add_resources(server: MCPServer[Any], settings: Settings) -> None:
         mime_type=HTML,
     )
     def report_html(run_id: str) -> str:
-        return _told(lambda: _page(open_run(home, run_id)))
+        return _told(lambda: report_page(open_run(home, run_id)))
+
+    @server.resource(
+        "mlestar://runs/{run_id}/leaderboard.csv",
+        name="leaderboard",
+        title="Leaderboard of a run",
+        description="Every scored solution, best first, as validate wrote it.",
+        mime_type=CSV,
+    )
+    def leaderboard(run_id: str) -> str:
+        return _told(lambda: _written(open_run(home, run_id), "leaderboard.csv"))
+
+    @server.resource(
+        "mlestar://runs/{run_id}/ablation.json",
+        name="ablation",
+        title="Ablation of a run",
+        description="Every change that run_ablation measured, with its interval and corrected p value.",
+        mime_type=JSON,
+    )
+    def ablation(run_id: str) -> str:
+        return _told(lambda: json.dumps(_ablation(open_run(home, run_id)), indent=1))
 
 
 def _newest_window(settings: Settings, number: int) -> str:
@@ -78,10 +98,23 @@ def _reports(run: RunFolder) -> dict[str, Any]:
     return {entry.body["tool"]: entry.body["report"] for entry in run.journal.read("report")}
 
 
-def _page(run: RunFolder) -> str:
-    path = run.reports_path / "report.html"
+def _ablation(run: RunFolder) -> dict[str, Any]:
+    entry = run.journal.last("ablation")
+    if entry is None:
+        raise NotFound(f"{run.run_id} has no ablation yet; call run_ablation(run_id={run.run_id!r}) first")
+    return entry.body
+
+
+def report_page(run: RunFolder) -> str:
+    """The page that `validate` wrote; raises `NotFound` before it did."""
+    return _written(run, "report.html")
+
+
+def _written(run: RunFolder, name: str) -> str:
+    """A file that `validate` writes."""
+    path = run.reports_path / name
     if not path.is_file():
-        raise NotFound(f"{run.run_id} has no report yet; call validate(run_id={run.run_id!r}) first")
+        raise NotFound(f"{run.run_id} has no {name} yet; call validate(run_id={run.run_id!r}) first")
     return path.read_text(encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -228,14 +229,20 @@ def test_ctrl_c_ends_the_worker_too(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests themselves run in a shell's background, children start with this signal ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )
     assert process.stdout is not None
-    for line in process.stdout:
-        if json.loads(line)["event"] == "phase_started":
-            break
-    assert workers_of(tmp_path / "home") != []
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    try:
+        for line in process.stdout:
+            if json.loads(line)["event"] == "phase_started":
+                break
+        assert workers_of(tmp_path / "home") != []
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert one_line(errors)
     assert workers_of(tmp_path / "home") == []

@@ -156,3 +156,18 @@ def test_the_entry_for_mcp_dev_loads_outside_its_package(tmp_path: Path) -> None
         "assert module.server.dependencies == ['mcp[cli]'], 'mcp run needs it in the environment that mcp dev makes'\n"
     )
     subprocess.run([sys.executable, "-c", probe, str(entry)], check=True, cwd=tmp_path)
+
+
+async def test_what_a_step_wrote_is_a_resource_and_before_that_names_the_call(client: Client, home: Path) -> None:
+    run = create_run(home, "artefacts")
+    for name, call in (("leaderboard.csv", "validate"), ("ablation.json", "run_ablation"), ("report.html", "validate")):
+        with pytest.raises(MCPError, match=call) as refused:
+            await client.read_resource(f"mlestar://runs/{run.run_id}/{name}")
+        assert refused.value.error.code == INVALID_PARAMS
+    run.reports_path.mkdir()
+    (run.reports_path / "leaderboard.csv").write_text("rank,model\n1,lightgbm\n", encoding="utf-8")
+    run.journal.append("ablation", {"rows": [{"block": "model.lightgbm"}]})
+    leaderboard = (await client.read_resource(f"mlestar://runs/{run.run_id}/leaderboard.csv")).contents[0]
+    ablation = (await client.read_resource(f"mlestar://runs/{run.run_id}/ablation.json")).contents[0]
+    assert (leaderboard.mime_type, leaderboard.text) == ("text/csv", "rank,model\n1,lightgbm\n")  # type: ignore[union-attr]
+    assert json.loads(ablation.text)["rows"][0]["block"] == "model.lightgbm"  # type: ignore[union-attr]

@@ -1,0 +1,77 @@
+"""Completions: run handles and window numbers for resource templates, tables and their columns for prompts."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from mcp.server import MCPServer
+from mcp_types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
+
+from ..engine.errors import MleStarError
+from ..engine.run import list_runs
+from ..engine.windows import TITLES
+from .paths import resolve_data_path
+from .settings import Settings
+
+MOST_VALUES = 100
+"""The protocol's limit for one answer."""
+TABLE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".parquet", ".feather", ".arrow", ".xlsx")
+TEXT_ENDINGS = (".csv", ".csv.gz", ".tsv")
+HEADER_CHARACTERS = 65_536
+
+
+def add_completions(server: MCPServer[Any], settings: Settings) -> None:
+    """Register the handler."""
+
+    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
+    async def complete(
+        _: PromptReference | ResourceTemplateReference, argument: CompletionArgument, context: CompletionContext | None
+    ) -> Completion:
+        chosen = (context.arguments if context else None) or {}
+        known = await anyio.to_thread.run_sync(_known, argument.name, chosen, settings)
+        values = [value for value in known if value.lower().startswith(argument.value.lower())]
+        return Completion(values=values[:MOST_VALUES], total=len(values), has_more=len(values) > MOST_VALUES)
+
+
+def _known(name: str, chosen: Mapping[str, str], settings: Settings) -> list[str]:
+    """All values of an argument, the likeliest first; none where anything goes."""
+    if name == "run_id":
+        return [run.run_id for run in list_runs(settings.home)]
+    if name == "number":
+        return [str(number) for number in TITLES]
+    if name == "dataset":
+        return _tables(settings)
+    if name == "target" and "dataset" in chosen:
+        # A table that may not be read, or is not there, has no columns to offer; the tool will say why.
+        with suppress(MleStarError, OSError, UnicodeDecodeError, csv.Error):
+            return _columns(resolve_data_path(chosen["dataset"], settings))
+    return []
+
+
+def _tables(settings: Settings) -> list[str]:
+    """Tables that lie in the allowed folders themselves."""
+    return [
+        str(path)
+        for folder in settings.allowed_folders
+        if folder != settings.home.resolve() and folder.is_dir()
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name.lower().endswith(TABLE_ENDINGS)
+    ]
+
+
+def _columns(path: Path) -> list[str]:
+    """Column names of a text table, the last first: the target mostly stands there. Other formats need a library to be read."""
+    if not path.name.lower().endswith(TEXT_ENDINGS):
+        return []
+    with (
+        gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else path.open(encoding="utf-8-sig") as file
+    ):
+        header = file.read(HEADER_CHARACTERS).partition("\n")[0].rstrip("\r")
+    separator = max(",;\t|", key=header.count)
+    return [name.strip() for name in next(csv.reader([header], delimiter=separator), [])][::-1]
