@@ -208,7 +208,7 @@ def predict(*, model: Path, data: Path, output: Path) -> int:
 @app.command(sort_key=3)
 def serve(
     *,
-    allow: Annotated[tuple[Path, ...], Parameter(metavar="DIR", show_default=False)] = (),
+    allow: Annotated[tuple[Path, ...], Parameter(metavar="DIR", consume_multiple=True, show_default=False)] = (),
     home: HomeOption = None,
     http: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     host: str = "127.0.0.1",
