@@ -72,7 +72,7 @@ class Caller:
             if tool.window:
                 # A step of the workflow leaves its report, as those in the worker do.
                 workspace.run(report.run_id).journal.append("report", {"tool": tool.name, "report": body})
-            return tool_result(body)
+            return tool_result(body, tool.name)
         assert isinstance(request, JobRequest)
         if isinstance(request, ProfileRequest):
             run, done = await anyio.to_thread.run_sync(open_for, request, self._settings, self._jobs)
@@ -98,7 +98,7 @@ class Caller:
             return tool_error(state.error.message if state.error else f"{state.tool} failed")
         self._jobs.mark_delivered(run, state)
         if state.report is not None:
-            return tool_result(state.report)
+            return tool_result(state.report, state.tool)
         return tool_error(state.error.message if state.error else f"{state.tool} {state.status}")
 
 

@@ -6,21 +6,51 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ContentBlock, ResourceLink, TextContent
+
+from ..engine.windows import TITLES
 
 MOST_CHARACTERS = 40_000
 """Clients drop or park longer results."""
+WRITTEN_BY: dict[str, tuple[tuple[str, str], ...]] = {
+    "run_ablation": (("ablation.json", "application/json"),),
+    "validate": (("report.html", "text/html"), ("leaderboard.csv", "text/csv")),
+}
+"""Files that a step writes, with their types; clients read them as `mlestar://runs/{run_id}/…`."""
 ALWAYS_SENT = ("run_id", "status", "summary", "next")
 """Fields of a report that are sent even where they are empty."""
 
 
-def tool_result(report: Mapping[str, Any]) -> CallToolResult:
-    """Return a report as the answer of a tool; the text repeats the structure for clients that read only text."""
+def tool_result(report: Mapping[str, Any], tool: str = "") -> CallToolResult:
+    """Return a report as the answer of a tool.
+
+    The text repeats the structure for clients that read only text; links lead to the windows it changed and the files `tool` wrote.
+    """
     structured = fit(
         {name: _without_none(value) for name, value in report.items() if name in ALWAYS_SENT or _says(value)}
     )
     text = json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
+    content: list[ContentBlock] = [TextContent(type="text", text=text), *_links(structured, tool)]
+    return CallToolResult(content=content, structured_content=structured)
+
+
+def _links(report: Mapping[str, Any], tool: str) -> list[ResourceLink]:
+    run_id = report.get("run_id")
+    if not run_id or report.get("status") != "finished":
+        return []
+    windows = [
+        ResourceLink(
+            uri=f"context7://runs/{run_id}/windows/{number}",
+            name=f"window_{number}_{TITLES[number]}",
+            mime_type="text/markdown",
+        )
+        for number in report.get("windows_changed", [])
+    ]
+    files = [
+        ResourceLink(uri=f"mlestar://runs/{run_id}/{name}", name=name, mime_type=mime_type)
+        for name, mime_type in WRITTEN_BY.get(tool, ())
+    ]
+    return [*windows, *files]
 
 
 def tool_error(message: str) -> CallToolResult:

@@ -81,3 +81,17 @@ def test_a_report_that_is_too_long_is_cut_and_says_so() -> None:
     assert sent.structured_content is not None
     assert len(json.dumps(sent.structured_content)) <= 40_500
     assert sent.structured_content["notes"] == ["rows: the first 250 of 2,000"]
+
+
+def test_a_result_links_to_the_windows_it_changed_and_the_files_it_wrote() -> None:
+    report = {"run_id": "run_a_0001", "status": "finished", "summary": "s", "next": "n", "windows_changed": [1, 7]}
+    links = {link.uri: link for link in tool_result(report, "validate").content[1:]}
+    assert list(links) == [
+        "context7://runs/run_a_0001/windows/1",
+        "context7://runs/run_a_0001/windows/7",
+        "mlestar://runs/run_a_0001/report.html",
+        "mlestar://runs/run_a_0001/leaderboard.csv",
+    ]
+    assert all(link.type == "resource_link" and link.name for link in links.values())
+    assert len(tool_result({**report, "status": "running"}, "validate").content) == 1
+    assert len(tool_result({"status": "finished", "summary": "s", "next": "n"}).content) == 1
