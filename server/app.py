@@ -22,6 +22,7 @@ from .calls import Caller
 from .completions import add_completions
 from .jobs import Jobs
 from .resources import add_resources
+from .run_state import APP_META, run_app
 from .schemas import input_schema, output_schema
 from .served_prompts import check_prompt, served_prompts
 from .settings import Settings
@@ -103,6 +104,7 @@ def build_server(settings: Settings) -> MCPServer[None]:
         tools=[served(found[name], caller) for name in names],
         lifespan=lifespan,
         subscriptions=announcer.bus,
+        extensions=[run_app()],
         log_level="WARNING",
     )
     for prompt in served_prompts():
@@ -140,6 +142,7 @@ def served(tool: Tool, caller: Caller) -> ServedTool:
             idempotent_hint=tool.idempotent,
             open_world_hint=tool.open_world,
         ),
+        meta=APP_META if tool.work is not None or tool.name == "get_run" else None,
     )
 
 

@@ -14,6 +14,7 @@ from mcp.server.mcpserver.resources import FunctionResource
 from ..engine.errors import InvalidInput, MleStarError, NotFound
 from ..engine.run import RunFolder, newest_run, open_run
 from ..engine.windows import TITLES, read_window, render
+from .run_state import reports_of, run_state
 from .settings import Settings
 
 MARKDOWN, JSON, HTML, CSV = "text/markdown", "application/json", "text/html", "text/csv"
@@ -52,7 +53,17 @@ def add_resources(server: MCPServer[Any], settings: Settings) -> None:
         mime_type=JSON,
     )
     def report(run_id: str) -> str:
-        return _told(lambda: json.dumps(_reports(open_run(home, run_id)), indent=1))
+        return _told(lambda: json.dumps(reports_of(open_run(home, run_id)), indent=1))
+
+    @server.resource(
+        "mlestar://runs/{run_id}/state",
+        name="state",
+        title="A run as it stands",
+        description="The job at work with its progress, and every report so far; what the run's page shows.",
+        mime_type=JSON,
+    )
+    def state(run_id: str) -> str:
+        return _told(lambda: json.dumps(run_state(open_run(home, run_id)), indent=1))
 
     @server.resource(
         "mlestar://runs/{run_id}/report.html",
@@ -92,10 +103,6 @@ def _newest_window(settings: Settings, number: int) -> str:
     except NotFound as error:
         return f"# Window {number}: {TITLES[number]}\n\nEmpty: {error}"
     return f"<!-- {run.run_id} -->\n{render(read_window(run.journal, number))}"
-
-
-def _reports(run: RunFolder) -> dict[str, Any]:
-    return {entry.body["tool"]: entry.body["report"] for entry in run.journal.read("report")}
 
 
 def _ablation(run: RunFolder) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Serving over HTTP: who may call (address, token), how much (size, rate), whether the server is well, and how it ends.
 
-The protocol's own endpoint is `/mcp`; `/healthz` and `/readyz` are for supervisors, `/runs/{run_id}` shows a run's report in a
-browser. On an address that others can reach a token and the host names they use are required. Every request gets an id, which is in
-the answer's `X-Request-Id` and in its line of the log (one JSON object a line, on standard error).
+The protocol's own endpoint is `/mcp`; `/healthz` and `/readyz` are for supervisors; `/runs/{run_id}` shows a run live in a browser,
+with its report at `/runs/{run_id}/report.html`. On an address that others can reach a token and the host names they use are
+required. Every request gets an id, which is in the answer's `X-Request-Id` and in its line of the log (one JSON object a line, on
+standard error).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+import anyio.to_thread
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.datastructures import Headers, MutableHeaders
@@ -31,9 +33,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..engine.errors import InvalidInput, MleStarError
-from ..engine.run import open_run
+from ..engine.run import RunFolder, open_run
 from .app import build_server
 from .resources import report_page
+from .run_state import run_page, run_state
 from .settings import Settings
 
 MCP_PATH = "/mcp"
@@ -46,7 +49,8 @@ FREE_DISK_MB = 100
 GRACE_S = 5
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 _OPEN_PATHS = ("/healthz", "/readyz")
-_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_LIVE_POLICY = f"{_REPORT_POLICY}; script-src 'unsafe-inline'; connect-src 'self'"
 
 log = logging.getLogger(__name__)
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -154,16 +158,33 @@ def _pages(settings: Settings) -> list[Route]:
         problem = _problem(settings)
         return JSONResponse({"ready": problem is None, "problem": problem}, status_code=200 if problem is None else 503)
 
-    async def run_page(request: Request) -> Response:
+    async def live_page(request: Request) -> Response:
+        return await _of_run(request, lambda _: HTMLResponse(run_page(), headers=_guarded(_LIVE_POLICY)))
+
+    async def state(request: Request) -> Response:
+        return await _of_run(request, lambda run: JSONResponse(run_state(run)))
+
+    async def report(request: Request) -> Response:
+        return await _of_run(request, lambda run: HTMLResponse(report_page(run), headers=_guarded(_REPORT_POLICY)))
+
+    async def _of_run(request: Request, answer: Callable[[RunFolder], Response]) -> Response:
         try:
-            page = report_page(open_run(settings.home, request.path_params["run_id"]))
+            run = await anyio.to_thread.run_sync(open_run, settings.home, request.path_params["run_id"])
+            return await anyio.to_thread.run_sync(answer, run)
         except MleStarError as error:
             return PlainTextResponse(f"{error}\n", status_code=404)
-        return HTMLResponse(
-            page, headers={"Content-Security-Policy": _PAGE_POLICY, "X-Content-Type-Options": "nosniff"}
-        )
 
-    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/runs/{run_id}", run_page)]
+    return [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/runs/{run_id}", live_page),
+        Route("/runs/{run_id}/state.json", state),
+        Route("/runs/{run_id}/report.html", report),
+    ]
+
+
+def _guarded(policy: str) -> dict[str, str]:
+    return {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"}
 
 
 def _problem(settings: Settings) -> str | None:

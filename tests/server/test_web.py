@@ -101,6 +101,12 @@ async def test_a_job_is_done_over_http_and_its_run_is_seen_by_another_client(ser
     async with Client(server.url) as first:
         report = await call(first, "profile_dataset", path=str(table), target="Churn", time_budget_s=20)
     assert report["task"] == "binary"
+    status, headers, text = await anyio.to_thread.run_sync(server.request, "GET", f"/runs/{report['run_id']}")
+    assert (status, "connect-src 'self'" in headers["content-security-policy"]) == (200, True)
+    assert "<script>" in text
+    status, _, text = await anyio.to_thread.run_sync(server.request, "GET", f"/runs/{report['run_id']}/state.json")
+    assert (status, json.loads(text)["reports"]["profile_dataset"]["task"]) == (200, "binary")
+    assert server.request("GET", f"/runs/{report['run_id']}/report.html")[0] == 404
     async with Client(server.url) as second:
         runs = structured(await second.call_tool("list_runs", {}))["runs"]
     assert report["run_id"] in {run["run_id"] for run in runs}
