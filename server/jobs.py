@@ -1,13 +1,14 @@
 """Jobs: long work on a run, each in a process group of its own that can be waited for, cancelled and killed. POSIX only.
 
 What a job is and how it stands is on disk (`job_state.py`), so another or a restarted server can read it, wait for it and cancel
-it. This module starts workers and looks after those it started: it ends one that overruns its budget or its memory, and notices
-one that dies. It does not restart anything: the same call, made again, resumes from the run's journal.
+it. This module starts workers and looks after those it started: it ends one that overruns its budget or its memory, and when one
+dies it starts the work again, once; it goes on from the run's journal. After that the same call, made again, resumes.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sqlite3
@@ -44,6 +45,8 @@ GRACE_S = 1.0
 """Between asking a process group to end and killing it."""
 OVERRUN_SHARE, OVERRUN_S = 0.15, 10.0
 """A job past its budget by this share and these seconds is stuck, and is killed."""
+log = logging.getLogger(__name__)
+
 OnProgress = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -57,6 +60,8 @@ class _Worker:
     process: subprocess.Popen[bytes]
     stop_at: float
     budget_s: float
+    arguments: dict[str, Any]
+    resumed: bool
 
 
 class Jobs:
@@ -129,9 +134,12 @@ class Jobs:
         """Return where a job stands, by default the newest of the run; None when there was none."""
         state = read_state(run, job_id)
         if state is not None and state.status == "interrupted":
-            failure = self._unrecorded.get((run.run_id, state.job_id))
-            if failure is not None:
+            key = run.run_id, state.job_id
+            if (failure := self._unrecorded.get(key)) is not None:
                 return replace(state, status="failed", error=failure)
+            if key in self._workers and not self._ending.is_set():
+                # Its worker has died a moment ago and is being replaced, or is about to be given up.
+                return replace(state, status="running", error=None)
         return state
 
     async def cancel(self, run: RunFolder) -> JobState | None:
@@ -167,9 +175,11 @@ class Jobs:
         entry = run.journal.last("budget")
         return float(entry.body["time_budget_s"]) if entry else self._settings.time_budget_s
 
-    def _start(self, run: RunFolder, name: str, arguments: dict[str, Any], lock: int) -> str:
-        """Spawn a worker that inherits the lock, record it, and only then let it begin."""
-        job_id = f"job_{sum(1 for _ in run.journal.read(STARTED)) + 1:03d}"
+    def _start(
+        self, run: RunFolder, name: str, arguments: dict[str, Any], lock: int, resumes: str | None = None
+    ) -> str:
+        """Spawn a worker that inherits the lock, record it, and only then let it begin; `resumes` names the job that goes on."""
+        job_id = resumes or f"job_{sum(1 for _ in run.journal.read(STARTED)) + 1:03d}"
         budget_s = float(arguments["time_budget_s"])
         order = {
             "tool": name,
@@ -205,7 +215,7 @@ class Jobs:
             process.stdin.close()
             raise
         stop_at = time.monotonic() + budget_s * (1 + OVERRUN_SHARE) + OVERRUN_S
-        worker = _Worker(run, job_id, name, process, stop_at, budget_s)
+        worker = _Worker(run, job_id, name, process, stop_at, budget_s, arguments, resumes is not None)
         self._workers[run.run_id, job_id] = worker
         threading.Thread(target=self._look_after, args=(worker,), daemon=True, name=f"{run.run_id}-{job_id}").start()
         return job_id
@@ -232,7 +242,29 @@ class Jobs:
             self._unrecorded[worker.run.run_id, worker.job_id] = failure
         assert process.stdin is not None
         process.stdin.close()
-        del self._workers[worker.run.run_id, worker.job_id]
+        if not self._resume(worker):
+            del self._workers[worker.run.run_id, worker.job_id]
+
+    def _resume(self, worker: _Worker) -> bool:
+        """Start the work of a worker that died without a word once more; says whether another one looks after it now."""
+        if worker.resumed or _ended_well(worker.process) or self._ending.is_set():
+            return False
+        try:
+            state = _settled(worker.run, worker.job_id)
+            if state is None or state.status != "interrupted":
+                return False
+            lock = take_lock(worker.run)
+            if lock is None:
+                return False
+            log.warning("the worker of %s in %s died; its work is resumed", worker.tool, worker.run.run_id)
+            self._start(worker.run, worker.tool, worker.arguments, lock, worker.job_id)
+        except (OSError, sqlite3.Error):
+            # The folder is gone, or the disk full: what the client is told then says so.
+            log.warning("%s could not be resumed", worker.run.run_id, exc_info=True)
+            return False
+        if self._ending.is_set():
+            end_group(self._workers[worker.run.run_id, worker.job_id].process.pid)
+        return True
 
     def _overrun(self, worker: _Worker) -> Failure:
         return Failure(
@@ -250,6 +282,19 @@ class Jobs:
             f"{worker.tool} filled {used:,.0f} MB, more than the {limit:,} MB one job may use, and was ended; what it had finished "
             "is kept. Use fewer rows or columns, or raise MLE_STAR_MEMORY_MB",
         )
+
+
+def _ended_well(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a worker left by itself: then its outcome is on record, or could not be recorded."""
+    return process.returncode in (0, EXIT_UNRECORDED)
+
+
+def _settled(run: RunFolder, job_id: str) -> JobState | None:
+    """The state of a job whose worker is gone: its last threads may hold the lock for a moment longer."""
+    until = time.monotonic() + GRACE_S
+    while (state := read_state(run, job_id)) is not None and state.status == "running" and time.monotonic() < until:
+        time.sleep(0.02)
+    return state
 
 
 def _can_join(state: JobState) -> bool:

@@ -49,7 +49,7 @@ def perform(
         raise KeyError(f"secret {Path(__file__)}")
     elif course == "disk full":
         raise OSError(errno.ENOSPC, "No space left on device")
-    elif course == "die":
+    elif course == "die" or (course == "die once" and sum(1 for _ in run.journal.read("evaluation")) == 1):
         os.kill(os.getpid(), signal.SIGKILL)
     elif course == "a while":
         time.sleep(0.8)

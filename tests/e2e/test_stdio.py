@@ -200,8 +200,14 @@ async def test_cancelling_ends_the_work_within_two_seconds(client: Client, home:
     await until(lambda: not group_members(worker), 2)
 
 
-async def test_a_killed_worker_is_noticed_and_the_same_call_resumes(client: Client, home: Path, data: Path) -> None:
+async def test_a_killed_worker_is_replaced_and_after_another_kill_the_same_call_resumes(
+    client: Client, home: Path, data: Path
+) -> None:
     run = await _busy_run(client, home, data)
+    kept = len(list(run.journal.read("evaluation")))
+    first = _worker(run)
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: _worker(run) != first and len(list(run.journal.read("evaluation"))) > kept, 30)
     kept = len(list(run.journal.read("evaluation")))
     os.kill(_worker(run), signal.SIGKILL)
     seen = structured(await client.call_tool("get_run", {"run_id": run.run_id, "wait_s": 5}))

@@ -131,11 +131,21 @@ async def test_another_server_sees_the_job_and_can_cancel_it(jobs: Jobs, run: Ru
     assert cancelled.status == "cancelled"
 
 
-async def test_a_killed_worker_reads_as_interrupted_and_the_same_call_starts_again(jobs: Jobs, run: RunFolder) -> None:
+async def test_a_killed_worker_is_replaced_once_then_reads_as_interrupted(jobs: Jobs, run: RunFolder) -> None:
     job_id = await jobs.submit(run, "work", {"course": "hang"})
     await until_begun(run)
+    first = jobs.state(run)
+    assert first is not None
+    os.kill(first.pid, signal.SIGKILL)
+    with anyio.fail_after(10):
+        while sum(1 for _ in run.journal.read("evaluation")) < 2:
+            seen = jobs.state(run, job_id)
+            assert seen is not None
+            assert seen.status == "running"
+            await anyio.sleep(0.02)
     state = jobs.state(run)
     assert state is not None
+    assert (state.job_id, state.pid != first.pid) == (job_id, True)
     os.kill(state.pid, signal.SIGKILL)
     began = time.monotonic()
     state = await jobs.wait(run, job_id, 10)
@@ -144,6 +154,18 @@ async def test_a_killed_worker_reads_as_interrupted_and_the_same_call_starts_aga
     assert state.error is not None
     assert "the same call resumes" in state.error.message
     assert await jobs.submit(run, "work", {"course": "hang"}) != job_id
+
+
+async def test_a_waiting_call_gets_the_outcome_of_the_work_that_went_on(jobs: Jobs, run: RunFolder) -> None:
+    state = await outcome(jobs, run, "die once")
+    assert state.status == "finished"
+    assert sum(1 for _ in run.journal.read("evaluation")) == 2
+
+
+async def test_work_that_always_kills_its_worker_is_given_up(jobs: Jobs, run: RunFolder) -> None:
+    state = await outcome(jobs, run, "die")
+    assert state.status == "interrupted"
+    assert sum(1 for _ in run.journal.read("evaluation")) == 2
 
 
 async def test_a_refusal_of_the_work_is_passed_on_word_for_word(jobs: Jobs, run: RunFolder) -> None:
