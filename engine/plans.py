@@ -81,10 +81,11 @@ def _components(
         if block.slot == "model" or usable(block.slot, block.component, shape):
             yield Plan("research", _text(block), _put(experiment, solution, block))
     if target.component:
-        # A learner with a place on the leaderboard, or that failed to get one, was tried; what is left of it is its parameters.
+        # An initial solution's learner was tried, also where it failed; what is left of it is its parameters.
         tried = {
             Solution.from_json(entry.body["solution"]).model.component
             for entry in experiment.run.journal.read("evaluation")
+            if entry.body["origin"] not in TRIALS
         }
         for block in alternatives(solution, target, shape):
             if block.slot == "model" and block.component in tried:
