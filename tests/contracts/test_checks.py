@@ -21,7 +21,7 @@ SEVERITIES = {"info", "warning", "critical"}
 @pytest.fixture(scope="module", params=["binary", "multiclass", "regression"])
 def experiment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     opened = open_experiment(tmp_path_factory.mktemp(request.param), generated_table(request.param, 200))
-    build_baselines(opened, Deadline(60), ("linear",))
+    assert build_baselines(opened, Deadline(60), ("linear",)).failed == ()
     return opened
 
 
