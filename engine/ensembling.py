@@ -30,6 +30,7 @@ from .plugins import Ensemble, FittedEnsemble
 
 log = logging.getLogger(__name__)
 
+_NO_SCORE = (DeadlinePassed, ValueError, ArithmeticError, np.linalg.LinAlgError)
 _POOL = 24
 _PER_LEARNER = 5
 _FEW = 8
@@ -119,6 +120,8 @@ def _alike(one: Evaluation, other: Evaluation) -> bool:
 def expected_refit_seconds(experiment: Experiment) -> float:
     """What one fit of the ensemble will take on all rows, as far as the pool tells now: greedy weights on a sample of rows."""
     pool = member_pool(experiment)
+    if not pool and leaderboard(experiment):
+        pool = [best_single(experiment).evaluation]
     if len(pool) < 2:
         return sum(member.refit_seconds for member in pool)
     covered = experiment.evaluator.covered
@@ -177,12 +180,12 @@ def _best_without_limits(experiment: Experiment, deadline: Deadline) -> float:
     """What the run's solutions would reach if any of them could be used: the best of picking one and of greedy weights."""
     everything = _pool(experiment, leaderboard(experiment)) or [best_single(experiment).evaluation]
     means = [float(np.mean(cross_fitted_choice(experiment, everything)))]
-    if len(everything) > 1:
+    if len(everything) > 1 and not deadline.passed:
         greedy = registry.ensembles()["greedy"]
         try:
             means.append(float(np.mean(cross_fitted_scores(experiment, greedy, everything, deadline))))
-        except DeadlinePassed:
-            log.info("no time to score an ensemble without limits")
+        except _NO_SCORE as error:
+            log.info("no ensemble without limits: %s", error)
     return max(means) if experiment.task.metric.greater_is_better else min(means)
 
 
@@ -226,7 +229,7 @@ def _score(
     clock = Deadline(deadline.remaining())
     try:
         scores = cross_fitted_scores(experiment, strategy, members, deadline)
-    except (DeadlinePassed, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+    except _NO_SCORE as error:
         return StrategyScore(strategy.key, None, None, None, len(members), clock.elapsed(), str(error)[:200]), None
     found = paired_comparison(scores, reference, experiment.task.metric, experiment.evaluator.test_train_ratio)
     unsure = _in_doubt(experiment) and found.mean_gain > -_lead(experiment) * found.standard_error

@@ -188,7 +188,7 @@ class Evaluator:
         """How much longer than with its defaults a learner takes: rounds grow as the learning rate falls."""
         asked = dict(solution.model.params).get("learning_rate")
         usual = registry.model(solution.model.component).defaults(self.experiment.shape).get("learning_rate")
-        if not isinstance(asked, int | float) or not isinstance(usual, int | float):
+        if not isinstance(asked, int | float) or not isinstance(usual, int | float) or asked <= 0:
             return 1.0
         return max(1.0, usual / asked)
 

@@ -118,7 +118,7 @@ class Evaluation:
     def from_json(cls, body: dict[str, Any], oof: np.ndarray | None = None) -> Evaluation:
         """Rebuild an evaluation; it counts as cached."""
         failure = Failure(**body["failure"]) if body.get("failure") else None
-        footprint = Footprint(**body["footprint"]) if body["footprint"] else None
+        footprint = Footprint(**body["footprint"]) if body.get("footprint") else None
         return cls(
             Solution.from_json(body["solution"]), tuple(body["scores"]), oof, body["seconds"],
             tuple(body["fold_seconds"]), tuple(body["rounds"]), failure, body["cut"], cached=True, growth=body["growth"],

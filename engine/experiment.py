@@ -251,7 +251,7 @@ def reopen_experiment(
         deadline,
         float(budget.body["time_budget_s"]) if (budget := run.journal.last("budget")) else deadline.budget_s,
         report_progress,
-        limits=Limits(**body["limits"]),
+        limits=Limits(**body.get("limits", {})),
     )
 
 

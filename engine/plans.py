@@ -10,10 +10,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import optuna
 
 from . import registry
 from .defaults import additions, alternatives, place, usable, with_model
+from .evaluation import Evaluation
 from .experiment import Experiment
 from .leaderboard import TRIALS, leaderboard
 from .pipeline import model_params
@@ -85,7 +87,7 @@ def _components(
         tried = {
             Solution.from_json(entry.body["solution"]).model.component
             for entry in experiment.run.journal.read("evaluation")
-            if entry.body["origin"] not in TRIALS
+            if entry.body["origin"] not in TRIALS and entry.body["seconds"] > 0.0
         }
         for block in alternatives(solution, target, shape):
             if block.slot == "model" and block.component in tried:
@@ -131,7 +133,7 @@ def _parameters(
 ) -> Iterator[Plan]:
     """Propose parameters by TPE, told about every solution of this run that differs in this block's parameters only.
 
-    Ends where other parameters gave exactly the same scores: on this table they change nothing.
+    Ends where other parameters gave exactly the same predictions: on this table they change nothing.
     """
     if not _has_space(experiment, target):
         return
@@ -153,8 +155,12 @@ def _parameters(
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
             study.tell(trial, scored.mean)
-            if present is not None and scored.scores == present.scores and proposal.key != solution.key:
+            if present is not None and proposal.key != solution.key and _same_predictions(scored, present):
                 return
+
+
+def _same_predictions(one: Evaluation, other: Evaluation) -> bool:
+    return one.oof is not None and other.oof is not None and np.array_equal(one.oof, other.oof, equal_nan=True)
 
 
 def _tell_known(experiment: Experiment, study: optuna.Study, solution: Solution, target: Block) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -25,6 +26,7 @@ from ..engine.windows import KIND, TITLES
 from .settings import Settings
 
 LOOK_EVERY_S = 0.25
+SEND_WITHIN_S = 1.0
 WATCHED_RUNS = 50
 """The newest runs; nobody works on older ones."""
 
@@ -92,13 +94,22 @@ class Announcer:
         await self.bus.publish(ResourceUpdated(uri=uri))
         for connection, uris in list(self._subscribed.items()):
             if uri in uris:
-                await connection.send_resource_updated(uri)
+                # One client that does not read must not keep the news from the others.
+                with anyio.move_on_after(SEND_WITHIN_S):
+                    await connection.send_resource_updated(uri)
 
     def _begin(self) -> None:
         """What stands in the journals when the first subscriber comes is no news."""
-        if self._seen is None:
-            self._seen = {}
-            self._look()
+        if self._seen is not None:
+            return
+        seen: dict[str, int] = {}
+        for run in list_runs(self._home)[:WATCHED_RUNS]:
+            # A run that is just being made or removed has nothing to tell yet.
+            with suppress(OSError, sqlite3.Error):
+                newest = run.journal.last(KIND)
+                if newest is not None:
+                    seen[run.run_id] = newest.seq
+        self._seen = seen
 
     def _look(self) -> list[str]:
         """Addresses of the windows that were written to since the last look, without repetition."""

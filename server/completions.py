@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -49,20 +50,20 @@ def _known(name: str, chosen: Mapping[str, str], settings: Settings) -> list[str
         return _tables(settings)
     if name == "target" and "dataset" in chosen:
         # A table that may not be read, or is not there, has no columns to offer; the tool will say why.
-        with suppress(MleStarError, OSError, UnicodeDecodeError, csv.Error):
+        with suppress(MleStarError, OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error):
             return _columns(resolve_data_path(chosen["dataset"], settings))
     return []
 
 
 def _tables(settings: Settings) -> list[str]:
     """Tables that lie in the allowed folders themselves."""
-    return [
-        str(path)
-        for folder in settings.allowed_folders
-        if folder != settings.home.resolve() and folder.is_dir()
-        for path in sorted(folder.iterdir())
-        if path.is_file() and path.name.lower().endswith(TABLE_ENDINGS)
-    ]
+    found: list[str] = []
+    for folder in settings.allowed_folders:
+        # A folder may be missing or closed to us; the others still count.
+        with suppress(OSError):
+            files = [path for path in sorted(folder.iterdir()) if path.name.lower().endswith(TABLE_ENDINGS)]
+            found += [str(path) for path in files if path.is_file() and folder != settings.home.resolve()]
+    return found
 
 
 def _columns(path: Path) -> list[str]:

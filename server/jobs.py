@@ -41,6 +41,8 @@ PERFORM = f"{_PACKAGE.rpartition('.')[0]}.tools.workflow:perform"
 POLL_S = 0.1
 """How often a waiting call looks at the journal, and how soon the death of a worker is noticed."""
 MEMORY_POLL_S = 0.5
+LEAST_S = 5.0
+"""What a replacement gets at least, to end with something."""
 GRACE_S = 1.0
 """Between asking a process group to end and killing it."""
 OVERRUN_SHARE, OVERRUN_S = 0.15, 10.0
@@ -60,8 +62,10 @@ class _Worker:
     process: subprocess.Popen[bytes]
     stop_at: float
     budget_s: float
+    started: float
     arguments: dict[str, Any]
     resumed: bool
+    stopped: bool = False
 
 
 class Jobs:
@@ -176,14 +180,19 @@ class Jobs:
         return float(entry.body["time_budget_s"]) if entry else self._settings.time_budget_s
 
     def _start(
-        self, run: RunFolder, name: str, arguments: dict[str, Any], lock: int, resumes: str | None = None
+        self, run: RunFolder, name: str, arguments: dict[str, Any], lock: int, replaces: _Worker | None = None
     ) -> str:
-        """Spawn a worker that inherits the lock, record it, and only then let it begin; `resumes` names the job that goes on."""
-        job_id = resumes or f"job_{sum(1 for _ in run.journal.read(STARTED)) + 1:03d}"
+        """Spawn a worker that inherits the lock, record it, and only then let it begin.
+
+        One that replaces another goes on with its job, in what is left of its time.
+        """
+        job_id = replaces.job_id if replaces else f"job_{sum(1 for _ in run.journal.read(STARTED)) + 1:03d}"
         budget_s = float(arguments["time_budget_s"])
+        if replaces:
+            budget_s = max(LEAST_S, replaces.budget_s - (time.monotonic() - replaces.started))
         order = {
             "tool": name,
-            "arguments": arguments,
+            "arguments": {**arguments, "time_budget_s": budget_s},
             "home": str(self._settings.home),
             "threads": self._settings.threads,
             "perform": self._perform,
@@ -215,7 +224,9 @@ class Jobs:
             process.stdin.close()
             raise
         stop_at = time.monotonic() + budget_s * (1 + OVERRUN_SHARE) + OVERRUN_S
-        worker = _Worker(run, job_id, name, process, stop_at, budget_s, arguments, resumes is not None)
+        worker = _Worker(
+            run, job_id, name, process, stop_at, budget_s, time.monotonic(), arguments, replaces is not None
+        )
         self._workers[run.run_id, job_id] = worker
         threading.Thread(target=self._look_after, args=(worker,), daemon=True, name=f"{run.run_id}-{job_id}").start()
         return job_id
@@ -231,6 +242,7 @@ class Jobs:
                 look_at_memory = now + MEMORY_POLL_S
                 failure = self._outgrown(worker)
             if failure is not None:
+                worker.stopped = True
                 # The run's folder may be gone, or the disk full; the group is ended all the same.
                 with suppress(OSError, sqlite3.Error):
                     _stop(worker.run, worker.job_id, process.pid, "failed", failure)
@@ -247,7 +259,7 @@ class Jobs:
 
     def _resume(self, worker: _Worker) -> bool:
         """Start the work of a worker that died without a word once more; says whether another one looks after it now."""
-        if worker.resumed or _ended_well(worker.process) or self._ending.is_set():
+        if worker.resumed or worker.stopped or _ended_well(worker.process) or self._ending.is_set():
             return False
         try:
             state = _settled(worker.run, worker.job_id)
@@ -257,7 +269,9 @@ class Jobs:
             if lock is None:
                 return False
             log.warning("the worker of %s in %s died; its work is resumed", worker.tool, worker.run.run_id)
-            self._start(worker.run, worker.tool, worker.arguments, lock, worker.job_id)
+            before = worker.run.journal.last(STARTED)
+            self._start(worker.run, worker.tool, worker.arguments, lock, worker)
+            self._obey(worker, before.seq if before else 0)
         except (OSError, sqlite3.Error):
             # The folder is gone, or the disk full: what the client is told then says so.
             log.warning("%s could not be resumed", worker.run.run_id, exc_info=True)
@@ -265,6 +279,13 @@ class Jobs:
         if self._ending.is_set():
             end_group(self._workers[worker.run.run_id, worker.job_id].process.pid)
         return True
+
+    def _obey(self, worker: _Worker, since: int) -> None:
+        """End a replacement whose job somebody stopped while it was being started."""
+        for entry in list(worker.run.journal.read(STOPPED, after=since)):
+            if entry.body["job_id"] == worker.job_id:
+                worker.run.journal.append(STOPPED, entry.body)
+                end_group(self._workers[worker.run.run_id, worker.job_id].process.pid)
 
     def _overrun(self, worker: _Worker) -> Failure:
         return Failure(

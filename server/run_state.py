@@ -10,7 +10,7 @@ from typing import Any
 from mcp.server.apps import Apps
 
 from ..engine.run import RunFolder
-from .job_state import read_state
+from .job_state import JobState, read_state
 
 PAGE_URI = "ui://mle-star/run.html"
 APP_META: dict[str, Any] = {"ui": {"resourceUri": PAGE_URI}}
@@ -45,18 +45,28 @@ def reports_of(run: RunFolder) -> dict[str, Any]:
 def run_state(run: RunFolder) -> dict[str, Any]:
     """Where a run stands and all it has found out."""
     job, profile = read_state(run), run.journal.last("profile")
-    reports = reports_of(run)
-    newest = list(reports.values())[-1:]
+    reports, newest = reports_of(run), run.journal.last("report")
     return {
         "run_id": run.run_id,
         "status": job.status if job else "finished" if reports else "",
         "job": job.tool if job else "",
-        "seconds": round((job.ended_at or time.time()) - job.started_at, 1) if job else None,
+        "seconds": round(_until(job) - job.started_at, 1) if job else None,
         "progress": job.progress if job and job.status == "running" else None,
         "error": job.error.message if job and job.error else "",
-        "summary": job.error.message if job and job.error else newest[0].get("summary", "") if newest else "",
+        "summary": job.error.message
+        if job and job.error
+        else newest.body["report"].get("summary", "")
+        if newest
+        else "",
         "target": profile.body["target"] if profile else "",
         "task": profile.body["task"]["kind"] if profile else "",
         "metric": profile.body["task"]["metric"] if profile else "",
         "reports": reports,
     }
+
+
+def _until(job: JobState) -> float:
+    """When a job ended, or how far it is known to have come."""
+    if job.ended_at is not None:
+        return job.ended_at
+    return time.time() if job.status == "running" else job.started_at

@@ -116,6 +116,7 @@ def serve_http(settings: Settings, address: Address) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
     )
     with _listening(address) as listener:
@@ -238,6 +239,12 @@ class Gate:
         origin = headers.get("origin")
         if origin is not None and not _matches(origin, self._security.allowed_origins):
             return PlainTextResponse("pages of this origin may not call this server\n", status_code=403)
+        client = scope.get("client")
+        wait_s = self._buckets.take(client[0] if client else "")
+        if wait_s > 0.0:
+            return PlainTextResponse(
+                "too many requests\n", status_code=429, headers={"Retry-After": str(max(1, round(wait_s)))}
+            )
         if self._token is not None:
             scheme, _, given = headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
@@ -246,12 +253,6 @@ class Gate:
                     status_code=401,
                     headers={"WWW-Authenticate": "Bearer"},
                 )
-        client = scope.get("client")
-        wait_s = self._buckets.take(client[0] if client else "")
-        if wait_s > 0.0:
-            return PlainTextResponse(
-                "too many requests\n", status_code=429, headers={"Retry-After": str(max(1, round(wait_s)))}
-            )
         return None
 
 

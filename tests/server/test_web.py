@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.client import Client
 from mle_star.engine.errors import InvalidInput
-from mle_star.server.web import LARGEST_BODY, Address, Buckets, address_of
+from mle_star.server.web import LARGEST_BODY, Address, Buckets, Gate, address_of
 from served import COMMAND, call, group_members, small_table, structured, until
 
 TOKEN = "a-token-for-these-tests"
@@ -239,6 +239,33 @@ def test_a_bucket_never_gives_more_than_its_rate_and_burst(pauses: list[float]) 
         now += pause
         given_out += buckets.take("client") == 0.0
     assert given_out <= 5 + 2.0 * now + 1e-6
+
+
+@pytest.mark.anyio
+async def test_too_many_requests_are_refused_before_the_token_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mle_star.server.web.BURST", 3)
+    monkeypatch.setattr("mle_star.server.web.REQUESTS_PER_S", 0.01)
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("a request without the token came through")
+
+    gate = Gate(application, Address(token=TOKEN))
+    statuses: list[int] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/mcp",
+        "client": ("192.0.2.7", 1),
+        "headers": [(b"host", b"127.0.0.1:1")],
+    }
+    for _ in range(5):
+        await gate(scope, None, send)  # type: ignore[arg-type]
+    assert statuses == [401, 401, 401, 429, 429]
 
 
 def test_one_client_does_not_use_up_the_bucket_of_another() -> None:
