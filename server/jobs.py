@@ -232,7 +232,18 @@ class Jobs:
         return job_id
 
     def _look_after(self, worker: _Worker) -> None:
-        """Watch one worker until it is gone, then take its group and its pipe away."""
+        """Watch one worker until it is gone and, where it died, replace it; whatever happens, it is not counted after that."""
+        try:
+            self._see_to_its_end(worker)
+        except Exception:  # the boundary of a thread: nobody else would hear of it
+            log.exception("looking after the worker of %s in %s failed", worker.tool, worker.run.run_id)
+        finally:
+            key = worker.run.run_id, worker.job_id
+            if self._workers.get(key) is worker:
+                del self._workers[key]
+
+    def _see_to_its_end(self, worker: _Worker) -> None:
+        """Watch one worker until it is gone, take its group and its pipe away, and replace it where it died without a word."""
         process = worker.process
         look_at_memory = 0.0
         while process.poll() is None:
@@ -254,20 +265,19 @@ class Jobs:
             self._unrecorded[worker.run.run_id, worker.job_id] = failure
         assert process.stdin is not None
         process.stdin.close()
-        if not self._resume(worker):
-            del self._workers[worker.run.run_id, worker.job_id]
+        self._resume(worker)
 
-    def _resume(self, worker: _Worker) -> bool:
-        """Start the work of a worker that died without a word once more; says whether another one looks after it now."""
+    def _resume(self, worker: _Worker) -> None:
+        """Start the work of a worker that died without a word once more."""
         if worker.resumed or worker.stopped or _ended_well(worker.process) or self._ending.is_set():
-            return False
+            return
         try:
             state = _settled(worker.run, worker.job_id)
             if state is None or state.status != "interrupted":
-                return False
+                return
             lock = take_lock(worker.run)
             if lock is None:
-                return False
+                return
             log.warning("the worker of %s in %s died; its work is resumed", worker.tool, worker.run.run_id)
             before = worker.run.journal.last(STARTED)
             self._start(worker.run, worker.tool, worker.arguments, lock, worker)
@@ -275,17 +285,21 @@ class Jobs:
         except (OSError, sqlite3.Error):
             # The folder is gone, or the disk full: what the client is told then says so.
             log.warning("%s could not be resumed", worker.run.run_id, exc_info=True)
-            return False
         if self._ending.is_set():
-            end_group(self._workers[worker.run.run_id, worker.job_id].process.pid)
-        return True
+            self._end_replacement(worker)
 
     def _obey(self, worker: _Worker, since: int) -> None:
         """End a replacement whose job somebody stopped while it was being started."""
         for entry in list(worker.run.journal.read(STOPPED, after=since)):
             if entry.body["job_id"] == worker.job_id:
                 worker.run.journal.append(STOPPED, entry.body)
-                end_group(self._workers[worker.run.run_id, worker.job_id].process.pid)
+                self._end_replacement(worker)
+
+    def _end_replacement(self, worker: _Worker) -> None:
+        """End the worker that took another one's place; it may have ended by itself."""
+        replacement = self._workers.get((worker.run.run_id, worker.job_id))
+        if replacement is not None and replacement is not worker:
+            end_group(replacement.process.pid)
 
     def _overrun(self, worker: _Worker) -> Failure:
         return Failure(
