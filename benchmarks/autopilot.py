@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from statistics import fmean
 from unittest.mock import patch
@@ -24,7 +24,7 @@ from mle_star.engine.experiment import Experiment, Resources, reopen_experiment
 from mle_star.engine.final import chosen
 from mle_star.engine.leaderboard import best_single, leaderboard
 from mle_star.engine.run import create_run
-from mle_star.engine.solution import Solution
+from mle_star.engine.solution import Solution, Suggestion
 from mle_star.tools.workflow import WORKFLOW, perform
 
 
@@ -33,9 +33,9 @@ def without_portfolio() -> Iterator[None]:
     """Every learner with its first setting only."""
     whole = baselines._portfolio
 
-    def first_settings(*arguments: object) -> list[Solution]:
+    def first_settings(experiment: Experiment, order: Sequence[str], research: Sequence[Suggestion]) -> list[Solution]:
         first: dict[str, Solution] = {}
-        for solution in whole(*arguments):  # type: ignore[arg-type]
+        for solution in whole(experiment, order, research):
             first.setdefault(solution.model.component, solution)
         return list(first.values())
 
@@ -50,7 +50,7 @@ def without_questions() -> Iterator[None]:
         yield
 
 
-PARTS: dict[str, tuple[Callable[[], object] | None, dict[str, int]]] = {
+PARTS: dict[str, tuple[Callable[[], AbstractContextManager[None]] | None, dict[str, int]]] = {
     "full": (None, {}),
     "portfolio": (without_portfolio, {}),
     "questions": (without_questions, {}),
@@ -77,7 +77,7 @@ def run(job: Job, data: Path, part: str, budget_s: float, seed: int) -> Experime
     threads = os.cpu_count() or 1
     with ExitStack() as stack:
         if leave_out is not None:
-            stack.enter_context(leave_out())  # type: ignore[arg-type]
+            stack.enter_context(leave_out())
         perform(WORKFLOW, arguments, folder, home, threads, lambda _: None)
     return reopen_experiment(folder, Resources(threads, home / "cache"), Deadline(REFIT_S))
 

@@ -57,8 +57,9 @@ def read_cell(spec: ColumnSpec, cell: object) -> Values | None:
 def _number(cell: object, decimal_comma: bool) -> float | None:
     if isinstance(cell, str):
         return float(cell) if not decimal_comma and _NUMBER.fullmatch(cell) else None
-    plain = isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) < _EXACT
-    return float(cell) if plain else None  # type: ignore[arg-type]
+    if isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) < _EXACT:
+        return float(cell)
+    return None
 
 
 def _truth(cell: object) -> float | None:

@@ -157,6 +157,11 @@ def add_entry(journal: Journal, window: int, content: str, priority: int, author
     return _entry(journal.append(KIND, body))
 
 
+def window_address(number: int | str, run_id: str | None = None) -> str:
+    """Where clients read a window: of this run, or of the newest one."""
+    return f"context7://runs/{run_id}/windows/{number}" if run_id else f"context7://windows/{number}"
+
+
 def read_window(journal: Journal, number: int) -> Window:
     """Return a window as it stands now; raises `InvalidInput` for a number other than 1 to 7."""
     _check_window(number)

@@ -22,7 +22,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, S
 from mcp_types import EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
 
 from ..engine.run import list_runs
-from ..engine.windows import KIND, TITLES
+from ..engine.windows import KIND, TITLES, window_address
 from .settings import Settings
 
 LOOK_EVERY_S = 0.25
@@ -114,18 +114,18 @@ class Announcer:
     def _look(self) -> list[str]:
         """Addresses of the windows that were written to since the last look, without repetition."""
         if self._seen is None:
-            self._seen = {}
+            return []
         changed: dict[str, None] = {}
         for place, run in enumerate(list_runs(self._home)[:WATCHED_RUNS]):
             after = self._seen.get(run.run_id, 0)
             for entry in run.journal.read(KIND, after=after):
                 self._seen[run.run_id] = entry.seq
                 number = entry.body["window"]
-                changed[f"context7://runs/{run.run_id}/windows/{number}"] = None
+                changed[window_address(number, run.run_id)] = None
                 if place == 0:
                     # The short addresses stand for the newest run: with its first entry all of them mean other windows.
                     for short in TITLES if after == 0 else (number,):
-                        changed[f"context7://windows/{short}"] = None
+                        changed[window_address(short)] = None
         return list(changed)
 
     async def _subscribe(self, context: ServerRequestContext[Any, Any], params: SubscribeRequestParams) -> EmptyResult:

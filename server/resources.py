@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from mcp.server import MCPServer
@@ -13,7 +15,7 @@ from mcp.server.mcpserver.resources import FunctionResource
 
 from ..engine.errors import InvalidInput, MleStarError, NotFound
 from ..engine.run import RunFolder, newest_run, open_run
-from ..engine.windows import TITLES, read_window, render
+from ..engine.windows import TITLES, read_window, render, window_address
 from .run_state import reports_of, run_state
 from .settings import Settings
 
@@ -26,7 +28,7 @@ def add_resources(server: MCPServer[Any], settings: Settings) -> None:
     for number, title in TITLES.items():
         server.add_resource(
             FunctionResource(
-                uri=f"context7://windows/{number}",
+                uri=window_address(number),
                 name=f"window_{number}_{title}",
                 title=f"Window {number}: {title}",
                 description=f"Context window {number} ({title}) of the newest run.",
@@ -36,7 +38,7 @@ def add_resources(server: MCPServer[Any], settings: Settings) -> None:
         )
 
     @server.resource(
-        "context7://runs/{run_id}/windows/{number}",
+        window_address("{number}", "{run_id}"),
         name="window",
         title="Context window of a run",
         description="Windows 1 scope, 2 data, 3 research, 4 foundation, 5 refinement, 6 ensemble, 7 validation.",
@@ -45,55 +47,21 @@ def add_resources(server: MCPServer[Any], settings: Settings) -> None:
     def window(run_id: str, number: str) -> str:
         return _told(lambda: render(read_window(open_run(home, run_id).journal, _whole_number(number))))
 
-    @server.resource(
-        "mlestar://runs/{run_id}/report",
-        name="report",
-        title="Reports of a run",
-        description="The newest report of every step that has finished, by tool.",
-        mime_type=JSON,
-    )
-    def report(run_id: str) -> str:
-        return _told(lambda: json.dumps(reports_of(open_run(home, run_id)), indent=1))
+    for document in _DOCUMENTS:
+        server.resource(
+            f"mlestar://runs/{{run_id}}/{document.path}",
+            name=document.name,
+            title=document.title,
+            description=document.description,
+            mime_type=document.mime_type,
+        )(_reader(document, home))
 
-    @server.resource(
-        "mlestar://runs/{run_id}/state",
-        name="state",
-        title="A run as it stands",
-        description="The job at work with its progress, and every report so far; what the run's page shows.",
-        mime_type=JSON,
-    )
-    def state(run_id: str) -> str:
-        return _told(lambda: json.dumps(run_state(open_run(home, run_id)), indent=1))
 
-    @server.resource(
-        "mlestar://runs/{run_id}/report.html",
-        name="report_html",
-        title="Validation report of a run",
-        description="The page that validate wrote, with plots.",
-        mime_type=HTML,
-    )
-    def report_html(run_id: str) -> str:
-        return _told(lambda: report_page(open_run(home, run_id)))
+def _reader(document: _Document, home: Path) -> Callable[[str], str]:
+    def read(run_id: str) -> str:
+        return _told(lambda: document.read(open_run(home, run_id)))
 
-    @server.resource(
-        "mlestar://runs/{run_id}/leaderboard.csv",
-        name="leaderboard",
-        title="Leaderboard of a run",
-        description="Every scored solution, best first, as validate wrote it.",
-        mime_type=CSV,
-    )
-    def leaderboard(run_id: str) -> str:
-        return _told(lambda: _written(open_run(home, run_id), "leaderboard.csv"))
-
-    @server.resource(
-        "mlestar://runs/{run_id}/ablation.json",
-        name="ablation",
-        title="Ablation of a run",
-        description="Every change that run_ablation measured, with its interval and corrected p value.",
-        mime_type=JSON,
-    )
-    def ablation(run_id: str) -> str:
-        return _told(lambda: json.dumps(_ablation(open_run(home, run_id)), indent=1))
+    return read
 
 
 def _newest_window(settings: Settings, number: int) -> str:
@@ -140,3 +108,42 @@ def _told(read: Callable[[], str]) -> str:
         raise ResourceNotFoundError(str(error)) from error
     except MleStarError as error:
         raise ResourceError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class _Document:
+    """What clients read of a run at `mlestar://runs/{run_id}/` and the path."""
+
+    path: str
+    name: str
+    title: str
+    description: str
+    mime_type: str
+    read: Callable[[RunFolder], str]
+
+
+_DOCUMENTS = (
+    _Document(
+        "report", "report", "Reports of a run", "The newest report of every step that has finished, by tool.", JSON,
+        lambda run: json.dumps(reports_of(run), indent=1),
+    ),
+    _Document(
+        "state", "state", "A run as it stands",
+        "The job at work with its progress, and every report so far; what the run's page shows.", JSON,
+        lambda run: json.dumps(run_state(run), indent=1),
+    ),
+    _Document(
+        "report.html", "report_html", "Validation report of a run", "The page that validate wrote, with plots.", HTML,
+        report_page,
+    ),
+    _Document(
+        "leaderboard.csv", "leaderboard", "Leaderboard of a run",
+        "Every scored solution, best first, as validate wrote it.", CSV,
+        lambda run: _written(run, "leaderboard.csv"),
+    ),
+    _Document(
+        "ablation.json", "ablation", "Ablation of a run",
+        "Every change that run_ablation measured, with its interval and corrected p value.", JSON,
+        lambda run: json.dumps(_ablation(run), indent=1),
+    ),
+)  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 from mcp_types import CallToolResult, ContentBlock, ResourceLink, TextContent
 
-from ..engine.windows import TITLES
+from ..engine.windows import TITLES, window_address
 
 MOST_CHARACTERS = 40_000
 """Clients drop or park longer results."""
@@ -40,7 +40,7 @@ def _links(report: Mapping[str, Any], tool: str) -> list[ResourceLink]:
         return []
     windows = [
         ResourceLink(
-            uri=f"context7://runs/{run_id}/windows/{number}",
+            uri=window_address(number, run_id),
             name=f"window_{number}_{TITLES[number]}",
             mime_type="text/markdown",
         )

@@ -200,11 +200,11 @@ def _problem(settings: Settings) -> str | None:
 class Gate:
     """Answers for itself what may not reach the application, and logs every request."""
 
-    def __init__(self, app: ASGIApp, address: Address, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, app: ASGIApp, address: Address) -> None:
         self._app = app
         self._token = address.token.encode() if address.token else None
         self._security = address.security
-        self._buckets = Buckets(REQUESTS_PER_S, BURST, clock)
+        self._buckets = Buckets(REQUESTS_PER_S, BURST, time.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it."""

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from ..engine.windows import CAPACITY_TOKENS, MAX_NOTE_CHARACTERS, TITLES, add_entry, read_window, render
+from ..engine.windows import (
+    CAPACITY_TOKENS,
+    MAX_NOTE_CHARACTERS,
+    TITLES,
+    add_entry,
+    read_window,
+    render,
+    window_address,
+)
 from .contract import Report, RunRequest, Tool
 
 if TYPE_CHECKING:
@@ -60,7 +68,7 @@ def answer(request: ContextRequest, workspace: Workspace) -> ContextReport:
     entry = add_entry(run.journal, request.window, request.content, request.priority, "agent", _SOURCE)
     window = read_window(run.journal, request.window)
     text = render(window)
-    resource = f"context7://runs/{run.run_id}/windows/{request.window}"
+    resource = window_address(request.window, run.run_id)
     if len(text) > _CONTENT_CHARACTERS:
         # Entries are oldest first, so the end is what was written last.
         text = f"(beginning left out; all of it: {resource})\n…{text[-_CONTENT_CHARACTERS:]}"
