@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mle_star.engine.folds import Split
 
@@ -34,6 +34,8 @@ def codes(maximum: int) -> st.SearchStrategy[np.ndarray]:
 def test_every_row_is_validated_once_per_repeat_and_never_trained_on_there(
     values: np.ndarray, n_folds: int, seed: int, kind: str
 ) -> None:
+    # One group alone cannot be split: the next test says what it gives.
+    assume(kind != "group" or np.ptp(values) > 0)
     chosen = split(kind, len(values), values, seed)
     folds = chosen.folds(n_folds, repeats=2)
     for repeat in (0, 1):
@@ -42,6 +44,12 @@ def test_every_row_is_validated_once_per_repeat_and_never_trained_on_there(
     for fold in folds:
         assert len(np.intersect1d(fold.train, fold.valid)) == 0
         assert len(fold.train) + len(fold.valid) == len(values)
+
+
+def test_a_single_group_gives_no_folds() -> None:
+    chosen = split("group", 8, np.zeros(8, dtype=np.int64))
+    assert chosen.folds(2, repeats=2) == ()
+    assert chosen.inner_folds(np.arange(8), 2, 0) == []
 
 
 @settings(max_examples=60, deadline=None)
