@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -19,7 +20,9 @@ NULLS = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A", "#NA", "<
 """Texts that mean a missing cell in every column. `None` is not among them: it is a category in many tables."""
 
 _SAMPLE_BYTES = 1 << 17
-_LEADING_BLANK_LINES = re.compile(rb"\A(?:[ \t]*\r?\n)+")
+_LEADING_BLANK_LINES = re.compile(rb"(?:[ \t]*\r?\n)+")
+_NOT_BLANK = re.compile(rb"\S")
+_DECODED_AT_ONCE = 1 << 24
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -31,9 +34,10 @@ def read_delimited(body: bytes, name: str) -> tuple[pd.DataFrame, list[Issue]]:
     DataFrame (n_rows, n_columns) of `str`, missing cells NaN, and the issues met. Empty column names come back empty.
     """
     text, issues = _as_utf8(body, name)
-    if not text.strip():
+    if _NOT_BLANK.search(text) is None:
         raise InvalidInput(f"expected a table with a header and rows, got the empty file {name}; check the export")
-    text = _LEADING_BLANK_LINES.sub(b"", text)
+    if blank := _LEADING_BLANK_LINES.match(text):
+        text = text[blank.end() :]
     try:
         separator = sniff_separator(text[:_SAMPLE_BYTES].decode("utf-8", errors="ignore"))
         names = _header(text, separator)
@@ -110,9 +114,8 @@ def _as_utf8(body: bytes, name: str) -> tuple[bytes, list[Issue]]:
         raise InvalidInput(
             f"expected a text table, got a binary file: {name}; give a CSV, Parquet, Feather or Excel file with its own ending"
         )
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError as error:
+    wrong = _first_byte_not_utf8(body)
+    if wrong is not None:
         for encoding in ("cp1252", "latin-1"):
             try:
                 text = body.decode(encoding)
@@ -120,12 +123,25 @@ def _as_utf8(body: bytes, name: str) -> tuple[bytes, list[Issue]]:
                 continue
             if _control_share(text[:_SAMPLE_BYTES]) > 0.01:
                 break
-            message = f"the file is not UTF-8 (byte {error.start}); read as {encoding}, so check letters with accents"
+            message = f"the file is not UTF-8 (byte {wrong}); read as {encoding}, so check letters with accents"
             return text.encode(), [Issue("encoding", None, 0, message)]
         raise InvalidInput(
             f"expected a text table, got a binary file: {name}; give a CSV, Parquet, Feather or Excel file"
-        ) from error
+        )
     return body, []
+
+
+def _first_byte_not_utf8(body: bytes) -> int | None:
+    """Position of the first byte that is no UTF-8, or None. In parts, because the text of a large file fills memory twice."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), _DECODED_AT_ONCE):
+        end = start + _DECODED_AT_ONCE
+        carried = len(decoder.getstate()[0])
+        try:
+            decoder.decode(body[start:end], final=end >= len(body))
+        except UnicodeDecodeError as error:
+            return start - carried + error.start
+    return None
 
 
 def _control_share(text: str) -> float:

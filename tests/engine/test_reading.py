@@ -8,11 +8,15 @@ import lzma
 import time
 import zipfile
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mle_star.engine import delimited
 from mle_star.engine.errors import InvalidInput
 from mle_star.engine.reading import read_table
 from pyarrow import feather
@@ -131,3 +135,16 @@ def test_five_thousand_columns_are_read_in_seconds(tmp_path: Path) -> None:
     start = time.perf_counter()
     assert read_table(tmp_path / "wide.csv").frame.shape == (30, 5_000)
     assert time.perf_counter() - start < 10.0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=40), st.binary(max_size=6), st.integers(1, 9))
+def test_text_that_is_not_utf8_is_told_at_the_same_byte_however_it_is_cut(text: str, tail: bytes, part: int) -> None:
+    body = text.encode("utf-8", errors="ignore") + tail
+    try:
+        body.decode("utf-8")
+        expected = None
+    except UnicodeDecodeError as error:
+        expected = error.start
+    with patch.object(delimited, "_DECODED_AT_ONCE", part):
+        assert delimited._first_byte_not_utf8(body) == expected
