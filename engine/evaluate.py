@@ -35,13 +35,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PREFIX_CACHE_BYTES = 1 << 30
+_PREFIXES_PER_TABLE, _PREFIX_BYTES_LEAST, _PREFIX_BYTES_MOST = 3, 1 << 27, 1 << 30
+"""Memory for transformed folds: so many times the table, within bounds."""
+_KNOWN_BYTES = 1 << 28
+"""Out-of-fold predictions held in memory; those beyond are read from the cache on disk when they are wanted."""
 _GRACE_S = 1.0
 _TELLING_S = 0.2
 _CUT_SHARE = 0.5
 _CUT_SHARE_OF_FIRST = 0.3
 _SMALL_STEPS = 1.8
 _GRACE_START_S = 0.2
+_FIT_SHARE = 0.75
+"""Of a fold's time, so that a fit the clock ends can still predict: an evaluation that is late by that is lost whole. A thousand
+trees take a third of their own time to predict half as many rows."""
 
 
 @dataclass
@@ -69,7 +75,9 @@ class Evaluator:
         self.plan = plan
         self.setting = Setting(experiment.task, experiment.shape, experiment.split, experiment.seed)
         self._cache = EvaluationCache(experiment.resources.cache_path)
-        self._prefixes = PrefixCache(_PREFIX_CACHE_BYTES)
+        table_bytes = int(experiment.dataset.frame.memory_usage(index=False).sum())
+        room = min(max(_PREFIXES_PER_TABLE * table_bytes, _PREFIX_BYTES_LEAST), _PREFIX_BYTES_MOST)
+        self._prefixes = PrefixCache(room)
         self._speed: dict[str, float] = {}
         self._measured: list[tuple[float, float]] = []
         self._known: dict[str, Evaluation] = {}
@@ -124,7 +132,7 @@ class Evaluator:
         if found is None:
             return None
         evaluation = Evaluation.from_json(*found)
-        self._known[solution.key] = evaluation
+        self._remember(evaluation)
         self._learn_speed(evaluation)
         return evaluation
 
@@ -152,9 +160,19 @@ class Evaluator:
                 "evaluation", {"origin": origin, "plan": self.plan.to_json(), **evaluation.to_json()}
             )
         if evaluation.failure is None:
-            self._known[solution.key] = evaluation
+            self._remember(evaluation)
             self._recorded.add(solution.key)
         return evaluation
+
+    def _remember(self, evaluation: Evaluation) -> None:
+        """Keep an evaluation at hand, and let the oldest ones go where their predictions fill too much memory."""
+        self._known[evaluation.key] = evaluation
+        held = sum(known.oof.nbytes for known in self._known.values() if known.oof is not None)
+        for key, known in list(self._known.items())[:-1]:
+            if held <= _KNOWN_BYTES:
+                break
+            held -= known.oof.nbytes if known.oof is not None else 0
+            del self._known[key]
 
     def _least_share(self, solution: Solution) -> float:
         """The least part of the estimated time a fit is worth starting in.
@@ -279,8 +297,9 @@ class Evaluator:
             raise DeadlinePassed("the evaluation was given up")
         started = time.monotonic()
         fold = self.folds[number]
-        waves_left = max(1, math.ceil((len(self.folds) - number) / max(1, self.experiment.resources.threads)))
-        own = deadline.share(1.0 / waves_left)
+        at_once = max(1, self.experiment.resources.threads)
+        waves_left = self._waves() - number // at_once
+        own = deadline.share(_FIT_SHARE / waves_left)
         y = self.experiment.dataset.y
         train, valid, transforms = self._prefix(solution.prefix, number, threads, own)
         fitted = fit_transformed(self.setting, solution, train, transforms, y[fold.train], fold.train, threads, own)

@@ -93,6 +93,7 @@ def _examine(experiment: Experiment, member: Evaluation) -> Examination | NotApp
         fold.train,
         experiment.resources.threads,
         experiment.deadline,
+        [member.solution],
     )
     fitted = fit_solution(rows, member.solution)
     train, valid = (

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _REFERENCE = "lightgbm"
 _PASS_SHARE = 0.2
 """The learner a pass over the folds is measured by, and the part of the budget one pass may take."""
+_NEARLY_ALL = 0.97
 _SMALL = 5_000
 _LEAST_ROWS = 20_000
 
@@ -109,10 +110,14 @@ class Experiment:
 
     @property
     def final_fits(self) -> float:
-        """How often `validate` will fit what is chosen, in fits on all rows: where a holdout is still sealed, on the development
-        rows too."""
+        """How often `validate` must fit what is chosen, in fits on all rows: where a holdout is still sealed, on the development
+        rows too. Where these are nearly all rows, a second fit adds next to nothing, and its time is better spent on one."""
         sealed = len(self.split.holdout) > 0 and self.run.journal.last("holdout_read") is None
-        return 1.0 + (len(self.split.development) / self.dataset.n_rows if sealed else 0.0)
+        if not sealed:
+            return 1.0
+        development = len(self.split.development) / self.dataset.n_rows
+        nearly_all = development >= _NEARLY_ALL and self.split.kind != "time"
+        return development if nearly_all else 1.0 + development
 
     def seconds_per_final_fit(self) -> float:
         """Seconds `validate` will have for one fit of what is chosen on all rows."""

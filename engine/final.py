@@ -33,6 +33,7 @@ from .schema import Schema
 from .solution import Solution
 
 _FILES = ("model.joblib", "schema.json", "about.json")
+_ROWS_AT_ONCE = 50_000
 _ENVIRONMENT = (
     "mle-star-mcp", "numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "xgboost", "xgboost-cpu", "catboost", "skrub",
 )  # fmt: skip
@@ -114,7 +115,9 @@ class FinalModel:
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Raw rows → `prediction`, and `proba_<label>` per class for classification; one row per input row, in order."""
-        prediction = self.predict_table(self.schema.table(frame))
+        # In parts: what blocks make of a row, one-hot columns above all, can be many times as large as the row.
+        parts = [frame.iloc[start : start + _ROWS_AT_ONCE] for start in range(0, max(len(frame), 1), _ROWS_AT_ONCE)]
+        prediction = np.concatenate([self.predict_table(self.schema.table(part)) for part in parts])
         if self.regression:
             return pd.DataFrame({"prediction": prediction[:, 0]})
         labels = np.asarray(self.classes, dtype=object)[prediction.argmax(axis=1)]
@@ -137,7 +140,8 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
         if first_s > deadline.remaining():
             positions = experiment.split.sample(positions, 0.8 * deadline.remaining() / first_s)
     dataset, setting = experiment.dataset, experiment.evaluator.setting
-    rows = TrainingRows(setting, dataset.table, dataset.y, positions, experiment.resources.threads, deadline)
+    solutions = [choice.members[number].solution for number in order]
+    rows = TrainingRows(setting, dataset.table, dataset.y, positions, experiment.resources.threads, deadline, solutions)
     for done, number in enumerate(order):
         member = choice.members[number]
         if fitted and choice.weights is not None and member.refit_seconds > deadline.remaining():

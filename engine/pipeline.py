@@ -213,41 +213,84 @@ def _compact(y: np.ndarray, present: np.ndarray, regression: bool) -> np.ndarray
 class TrainingRows:
     """The rows a final model is fitted on, after table blocks: members that begin with the same blocks share their transforms.
 
+    A table after some blocks is kept only while a solution still to be fitted can start from it: on a million rows each is large.
+
     Parameters
     ----------
     table : Table (n_rows of the dataset, …)
     y : ndarray (n_rows of the dataset,)
     positions : ndarray of int
         The rows to fit on.
+    solutions : sequence of Solution
+        What will be fitted on them, in this order.
     """
 
     def __init__(
-        self, setting: Setting, table: Table, y: np.ndarray, positions: np.ndarray, threads: int, deadline: Deadline
+        self,
+        setting: Setting,
+        table: Table,
+        y: np.ndarray,
+        positions: np.ndarray,
+        threads: int,
+        deadline: Deadline,
+        solutions: Sequence[Solution],
     ) -> None:
         self.setting = setting
         self.y = y[positions]
         self.positions = positions
         self.threads = threads
         self.deadline = deadline
+        self._whole = table, y
+        self._waiting = list(solutions)
         self._context = fit_context(setting, positions, threads, deadline)
-        self._after: dict[tuple[Block, ...], tuple[Table, list[Transform]]] = {(): (table.take(positions), [])}
+        self._after: dict[tuple[Block, ...], tuple[Table, list[Transform]]] = {}
+
+    def enough_for(self, solution: Solution) -> TrainingRows:
+        """Return these rows, or a sample of them where the solution's learner gains nothing from more."""
+        most = registry.model(solution.model.component).most_rows
+        if most is None or len(self.positions) <= most:
+            return self
+        self.done_with(solution)
+        sample = self.setting.split.sample(self.positions, most / len(self.positions))
+        return TrainingRows(self.setting, *self._whole, sample, self.threads, self.deadline, [solution])
 
     def after(self, blocks: tuple[Block, ...]) -> tuple[Table, list[Transform]]:
         """Return the rows after these table blocks, and the fitted transforms."""
-        if blocks not in self._after:
+        found = self._after.get(blocks)
+        if found is None and not blocks:
+            found = (self._whole[0].take(self.positions), [])
+        elif found is None:
             rows, transforms = self.after(blocks[:-1])
             rows, transform = fit_table_block(blocks[-1], rows, self.y, self._context)
-            self._after[blocks] = (rows, [*transforms, transform])
-        return self._after[blocks]
+            found = (rows, [*transforms, transform])
+        self._after[blocks] = found
+        self._forget()
+        return found
+
+    def done_with(self, solution: Solution) -> None:
+        """Let go of what only this solution needed."""
+        if solution in self._waiting:
+            self._waiting.remove(solution)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Keep what is the longest known beginning of a solution that waits."""
+        longest = {
+            max((blocks for blocks in self._after if solution.prefix[: len(blocks)] == blocks), key=len, default=())
+            for solution in self._waiting
+        }
+        self._after = {blocks: found for blocks, found in self._after.items() if blocks in longest}
 
 
 def fit_solution(rows: TrainingRows, solution: Solution, rounds: int | None = None) -> FittedSolution:
     """Fit a whole solution; the final fit of a run. `rounds` as in `fit_transformed`."""
     start = time.monotonic()
-    table, transforms = rows.after(solution.prefix)
+    enough = rows.enough_for(solution)
+    table, transforms = enough.after(solution.prefix)
     fitted = fit_transformed(
-        rows.setting, solution, table, transforms, rows.y, rows.positions, rows.threads, rows.deadline, rounds
+        enough.setting, solution, table, transforms, enough.y, enough.positions, enough.threads, enough.deadline, rounds
     )
+    enough.done_with(solution)
     fitted.seconds = time.monotonic() - start
     return fitted
 

@@ -248,6 +248,8 @@ class Model:
     applies: Callable[[DataShape], str | None] = always
     priority: int = 50
     """Place in the order in which learners are tried, small first: strong, fast and different from those before it."""
+    most_rows: int | None = None
+    """More rows teach it nothing that is worth their memory; the final fit draws so many by the split's rule."""
     early_stopping: bool = False
     """True: wants `EarlyStopping` rows when none of the rounds is fixed."""
     requires: tuple[str, ...] = ()

@@ -256,8 +256,9 @@ class _Inspection:
     def _try_all_rows(self) -> None:
         everything = np.arange(self.experiment.dataset.n_rows)
         if self.model is not None and refit_seconds(self.choice) * _REFIT_MARGIN > self.deadline.remaining():
+            seen = len(self.experiment.split.development) / self.experiment.dataset.n_rows
             self.notes.append(
-                "no time was left to refit on all rows: the saved model has seen the development rows only"
+                f"no time was left to refit on all rows: the saved model has seen the development rows only, {seen:.0%} of all"
             )
             return
         self._fit(everything, "all rows")

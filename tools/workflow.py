@@ -35,9 +35,10 @@ PHASES = (
 
 DEFAULT_BUDGET_S = 120.0
 
-_FITS_AT_MOST = 0.25
+_FITS_AT_MOST, _FITS_AT_MOST_OF_MANY_ROWS = 0.25, 0.45
 _ENSEMBLE_SHARE = 0.06
-"""Shares of a whole run's time: kept at most for the final fits while searching, and kept for combining."""
+"""Shares of a whole run's time: kept at most for the final fits while searching (more where the search sees a part of the rows
+only, and the final fits all), and kept for combining."""
 
 _OPTIONAL = ("search_sota", "run_ablation", "refine", "build_ensemble")
 """Steps of a whole run that improve the result; without one of them there still is a validated model."""
@@ -259,7 +260,8 @@ def _clock_before_validation(steps: list[Tool], experiment: Experiment, deadline
 
     if not steps:
         return deadline
-    fits_s = min(experiment.final_fits * expected_refit_seconds(experiment), _FITS_AT_MOST * deadline.budget_s)
+    most = _FITS_AT_MOST if experiment.plan.max_rows is None else _FITS_AT_MOST_OF_MANY_ROWS
+    fits_s = min(experiment.final_fits * expected_refit_seconds(experiment), most * deadline.budget_s)
     left_s = max(0.0, deadline.remaining() - experiment.validation_s)
     if steps[0].name == "build_ensemble":
         # Worth more than anything else in the same seconds, so it never goes without; it keeps to what can be fitted afterwards.

@@ -26,7 +26,10 @@ class Taming:
 
     def apply(self, X: pd.DataFrame) -> np.ndarray:
         """Frame (n_rows, n_columns) → float64 rows for the solver."""
-        tamed: np.ndarray = (X.to_numpy(dtype=np.float64) - self.centre) / self.spread
+        # In place on a copy of the rows' own: wide one-hot tables are large, and folds are fitted side by side.
+        tamed: np.ndarray = X.to_numpy(dtype=np.float64, copy=True)
+        tamed -= self.centre
+        tamed /= self.spread
         return tamed
 
 

@@ -146,5 +146,6 @@ MODEL = Model(
     cost=_cost,
     defaults=_defaults,
     space=_space,
+    most_rows=100_000,
     priority=11,
 )

@@ -54,5 +54,6 @@ MODEL = Model(
     defaults=_defaults,
     space=_space,
     applies=_applies,
+    most_rows=100_000,
     priority=58,
 )

@@ -218,7 +218,8 @@ def test_training_rows_with_one_target_value_and_empty_columns_still_give_a_pred
     same = first[opened.dataset.y[first] == opened.dataset.y[first][0]]
     setting, table = opened.evaluator.setting, opened.dataset.table
     for positions in (same, first):
-        rows = TrainingRows(setting, table, opened.dataset.y, positions, 1, Deadline(30))
-        prediction = fit_solution(rows, default_solution(learner, opened.shape)).predict_table(table)
+        solution = default_solution(learner, opened.shape)
+        rows = TrainingRows(setting, table, opened.dataset.y, positions, 1, Deadline(30), [solution])
+        prediction = fit_solution(rows, solution).predict_table(table)
         assert prediction.shape == (120, 3)
         assert np.isfinite(prediction).all()
