@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -9,15 +10,23 @@ from typing import Any
 
 import anyio
 from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.server.mcpserver.tools import Tool as ServedTool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult, ToolAnnotations
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    CallToolResult,
+    GetPromptResult,
+    InputRequiredResult,
+    ToolAnnotations,
+)
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import AnyUrl, ConfigDict
+from pydantic import AnyUrl, ConfigDict, ValidationError
 
 from ..engine.registry import discover
 from ..tools.contract import Tool
@@ -36,6 +45,8 @@ DISTRIBUTION = "mle-star-mcp"
 RESOURCE_NOT_FOUND = -32002
 """The protocol's code before 2026, when "invalid params" took its place."""
 TOOLS = f"{__name__.rpartition('.')[0].rpartition('.')[0]}.tools"
+
+log = logging.getLogger(__name__)
 
 ORDER = (
     "profile_dataset", "search_sota", "build_baselines", "run_ablation", "refine", "build_ensemble", "validate",
@@ -94,6 +105,20 @@ class Server(MCPServer[None]):
             raise MCPError(code=RESOURCE_NOT_FOUND, message=str(error), data={"uri": str(uri)}) from error
 
 
+async def unforeseen(context: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Name an exception nobody foresaw by its type: its text may hold a path, and goes to the log. Tools see to their own."""
+    try:
+        return await call_next(context)
+    except (MCPError, ValidationError):
+        raise
+    except Exception as error:  # the boundary to the client
+        log.exception("%s failed", context.method)
+        message = (
+            f"{context.method} failed unexpectedly ({type(error).__name__}); the server's standard error says more"
+        )
+        raise MCPError(code=INTERNAL_ERROR, message=message) from error
+
+
 class RawArguments(ArgModelBase):
     """Hands a call's arguments on as they came; the tool's own request model validates them and words the errors."""
 
@@ -132,6 +157,7 @@ def build_server(settings: Settings) -> MCPServer[None]:
         lifespan=lifespan,
         subscriptions=announcer.bus,
         extensions=[run_app(), Tasks(settings, jobs)],
+        middleware=[unforeseen],
         log_level="WARNING",
     )
     for prompt in served_prompts():

@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import secrets
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -98,22 +99,21 @@ class Tasks(Extension):
             return result
         try:
             task = await anyio.to_thread.run_sync(partial(_create, self._home, left.run, left.job_id, params.name))
-        except OSError:
-            # The disk is full. The job is at work all the same, and the plain answer says how to wait for it.
+        except (OSError, sqlite3.Error):
+            # The disk is full, say. The job is at work all the same, and the plain answer says how to wait for it.
             log.warning("a task of %s could not be recorded", left.run.run_id, exc_info=True)
             return result
         return {"resultType": "task", **_described(task), "status": "working", "lastUpdatedAt": _iso(task.created_at)}
 
     async def _get(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> HandlerResult:
         task = await self._asked_for(ctx, params)
-        state = None if task.end else await anyio.to_thread.run_sync(self._state, task)
-        standing: dict[str, Any]
-        if state is not None and state.status not in ENDED:
-            message = running_report(self._run(task), state).summary
-            standing = {"status": "working", "statusMessage": message, "lastUpdatedAt": _iso(time.time())}
-        else:
-            standing = task.end or await anyio.to_thread.run_sync(self._ended, task, state)
-        return {**_described(task), **standing}
+        if task.end is not None:
+            return {**_described(task), **task.end}
+        state = await anyio.to_thread.run_sync(self._state, task)
+        if state is None or state.status in ENDED:
+            return {**_described(task), **await anyio.to_thread.run_sync(self._ended, task, state)}
+        message = running_report(self._run(task), state).summary
+        return {**_described(task), "status": "working", "statusMessage": message, "lastUpdatedAt": _iso(time.time())}
 
     async def _update(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> HandlerResult:
         await self._asked_for(ctx, params)
@@ -121,12 +121,13 @@ class Tasks(Extension):
 
     async def _cancel(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> HandlerResult:
         task = await self._asked_for(ctx, params)
-        state = None if task.end else await anyio.to_thread.run_sync(self._state, task)
-        if state is not None and state.status not in ENDED:
-            await self._jobs.cancel(self._run(task))
-            state = await anyio.to_thread.run_sync(self._state, task)
-            if state is not None and state.status in ENDED:
-                await anyio.to_thread.run_sync(self._ended, task, state)
+        state = await anyio.to_thread.run_sync(self._state, task)
+        if task.end is not None or state is None or state.status in ENDED:
+            return {}
+        await self._jobs.cancel(self._run(task))
+        state = await anyio.to_thread.run_sync(self._state, task)
+        if state is not None and state.status in ENDED:
+            await anyio.to_thread.run_sync(self._ended, task, state)
         return {}
 
     async def _asked_for(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> Task:

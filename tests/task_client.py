@@ -32,6 +32,7 @@ class Answer(Result):
 
 class TaskParams(RequestParams):
     task_id: str
+    input_responses: dict[str, Any] | None = None
 
 
 class TaskRequest(Request[TaskParams, str]):
@@ -58,9 +59,9 @@ async def start(client: Client, tool: str, **given: Any) -> Started:
     return result
 
 
-async def ask(client: Client, method: str, task_id: str) -> dict[str, Any]:
+async def ask(client: Client, method: str, task_id: str, **more: Any) -> dict[str, Any]:
     """Send `tasks/get`, `tasks/update` or `tasks/cancel`; returns the answer without `_meta`."""
-    request = TaskRequest(method=method, params=TaskParams(task_id=task_id))
+    request = TaskRequest(method=method, params=TaskParams(task_id=task_id, **more))
     answer = (await client.session.send_request(request, Answer)).model_dump(by_alias=True, exclude_none=True)
     answer.pop("_meta", None)
     return answer

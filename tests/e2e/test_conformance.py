@@ -26,6 +26,7 @@ SCENARIOS = {"2025-11-25": 33, "2026-07-28": 50}
 MEANT_TO_BE_MISSING = {
     "test://nonexistent-resource-for-conformance-testing",
     "multi_input",  # asks in the midst of its work, see expected.json
+    "test_reconnection",  # goes on in another stream; this server keeps no events to send again
 }
 _FOLDER = re.compile(r"server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, MISSING_REQUIRED_CLIENT_CAPABILITY
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, MISSING_REQUIRED_CLIENT_CAPABILITY
 from mle_star.engine.run import RunFolder
 from mle_star.server.job_state import read_state
 from mle_star.server.tasks import KEPT_S
@@ -46,9 +46,11 @@ async def test_a_slow_tool_becomes_a_task_whose_result_is_that_of_the_plain_call
     async with served(home, data) as client:
         started = await start(client, "profile_dataset", **profile_of(table))
         first = await ask(client, "tasks/get", started.task_id)
+        unasked = await ask(client, "tasks/update", started.task_id, input_responses={"nobody": {"action": "cancel"}})
         ended = await until_ended(client, started.task_id)
         plain = await client.call_tool("profile_dataset", profile_of(table))
     assert (started.status, first["status"], ended["status"]) == ("working", "working", "completed")
+    assert unasked == {"resultType": "complete"}
     assert "profile_dataset is at work on run_churn_0001" in first["statusMessage"]
     described = started.model_dump(by_alias=True)
     for name in ("taskId", "createdAt", "ttlMs", "pollIntervalMs"):
@@ -151,7 +153,7 @@ async def test_a_task_whose_run_somebody_removed_has_failed(home: Path, data: Pa
         await until(lambda: (state := read_state(run)) is not None and state.status == "finished", 30)
         run.remove()
         ended = await ask(client, "tasks/get", started.task_id)
-        assert (ended["status"], ended["error"]["code"]) == ("failed", -32603)
+        assert (ended["status"], ended["error"]["code"]) == ("failed", INTERNAL_ERROR)
         assert "run_churn_0001 was removed" in ended["error"]["message"]
         assert "result" not in ended
 
@@ -164,6 +166,17 @@ async def test_an_unknown_task_is_the_protocols_error(home: Path, data: Path, ta
                 await ask(client, method, task_id)
             assert refusal.value.code == INVALID_PARAMS
             assert str(home) not in str(refusal.value)
+
+
+async def test_what_nobody_foresaw_is_told_without_a_path(home: Path, data: Path) -> None:
+    task_id = "run_a_0001-job_001-0123456789abcdef"
+    (home / "tasks" / f"{task_id}.json").mkdir(parents=True)
+    async with served(home, data) as client:
+        with pytest.raises(MCPError) as refusal:
+            await ask(client, "tasks/get", task_id)
+    assert refusal.value.code == INTERNAL_ERROR
+    assert "IsADirectoryError" in refusal.value.error.message
+    assert str(home) not in str(refusal.value)
 
 
 async def test_a_task_is_forgotten_after_its_time(home: Path, data: Path, table: Path) -> None:
