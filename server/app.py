@@ -105,17 +105,15 @@ class Server(MCPServer[None]):
             raise MCPError(code=RESOURCE_NOT_FOUND, message=str(error), data={"uri": str(uri)}) from error
 
 
-async def unforeseen(context: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+async def unforeseen(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Name an exception nobody foresaw by its type: its text may hold a path, and goes to the log. Tools see to their own."""
     try:
-        return await call_next(context)
+        return await call_next(ctx)
     except (MCPError, ValidationError):
         raise
     except Exception as error:  # the boundary to the client
-        log.exception("%s failed", context.method)
-        message = (
-            f"{context.method} failed unexpectedly ({type(error).__name__}); the server's standard error says more"
-        )
+        log.exception("%s failed", ctx.method)
+        message = f"{ctx.method} failed unexpectedly ({type(error).__name__}); the server's standard error says more"
         raise MCPError(code=INTERNAL_ERROR, message=message) from error
 
 
