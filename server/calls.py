@@ -11,6 +11,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
@@ -23,7 +25,7 @@ from ..tools.contract import JobRequest, Progress, Report, Request, Tool
 from ..tools.profile_dataset import ProfileRequest
 from ..tools.workspace import Workspace
 from .errors import argument_message, disk_full_message, is_disk_full, unexpected_message
-from .job_state import JobState
+from .job_state import ENDED, JobState
 from .jobs import Jobs
 from .opening import discard_if_never_opened, open_for, profile_arguments, profile_report
 from .settings import Settings
@@ -38,6 +40,18 @@ log = logging.getLogger(__name__)
 
 Notify = Callable[[float, float | None, str], Awaitable[None]]
 """Send progress: seconds worked, the budget in seconds, a message."""
+
+
+@dataclass
+class Handover:
+    """The job that a call leaves at work, for a client that asks for it later instead of waiting; no run where there is none."""
+
+    run: RunFolder | None = None
+    job_id: str = ""
+
+
+handover: ContextVar[Handover | None] = ContextVar("handover", default=None)
+"""Set around a call whose client does not wait."""
 
 
 class Caller:
@@ -88,18 +102,14 @@ class Caller:
             if isinstance(request, ProfileRequest) and self._jobs.state(run) is None:
                 run.remove()
             raise
-        state = await watch(self._jobs, run, job_id, request.wait_s, notify)
-        return self._outcome(run, state)
-
-    def _outcome(self, run: RunFolder, state: JobState) -> CallToolResult:
-        if state.status == "running":
+        left = handover.get()
+        state = await watch(self._jobs, run, job_id, 0.0 if left else request.wait_s, notify)
+        if state.status not in ENDED:
+            if left is not None:
+                left.run, left.job_id = run, job_id
             return tool_result(running_report(run, state).model_dump(mode="json"))
-        if discard_if_never_opened(run, state):
-            return tool_error(state.error.message if state.error else f"{state.tool} failed")
-        self._jobs.mark_delivered(run, state)
-        if state.report is not None:
-            return tool_result(state.report, state.tool)
-        return tool_error(state.error.message if state.error else f"{state.tool} {state.status}")
+        settle(self._jobs, run, state)
+        return outcome(state)
 
 
 class Steering:
@@ -120,16 +130,28 @@ class Steering:
             return None
         if state.status == "running" and timeout_s > 0:
             state = await watch(self._jobs, run, state.job_id, timeout_s, self._notify)
-        if not discard_if_never_opened(run, state):
-            self._jobs.mark_delivered(run, state)
+        settle(self._jobs, run, state)
         return state
 
     async def cancel(self, run: RunFolder) -> JobState | None:
         """End the job."""
         state = await self._jobs.cancel(run)
-        if state is not None and not discard_if_never_opened(run, state):
-            self._jobs.mark_delivered(run, state)
+        if state is not None:
+            settle(self._jobs, run, state)
         return state
+
+
+def outcome(state: JobState) -> CallToolResult:
+    """What a client is told of a job that has ended."""
+    if state.report is not None:
+        return tool_result(state.report, state.tool)
+    return tool_error(state.error.message if state.error else f"{state.tool} {state.status}")
+
+
+def settle(jobs: Jobs, run: RunFolder, state: JobState) -> None:
+    """Count the end of a job as told to a client; a run that turns out never to have opened is removed."""
+    if not discard_if_never_opened(run, state):
+        jobs.mark_delivered(run, state)
 
 
 async def watch(jobs: Jobs, run: RunFolder, job_id: str, wait_s: float, notify: Notify) -> JobState:

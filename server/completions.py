@@ -12,7 +12,15 @@ from typing import Any
 
 import anyio.to_thread
 from mcp.server import MCPServer
-from mcp_types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    PromptReference,
+    ResourceTemplateReference,
+)
 
 from ..engine.errors import MleStarError
 from ..engine.run import list_runs
@@ -32,12 +40,29 @@ def add_completions(server: MCPServer[Any], settings: Settings) -> None:
 
     @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
     async def complete(
-        _: PromptReference | ResourceTemplateReference, argument: CompletionArgument, context: CompletionContext | None
+        reference: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
     ) -> Completion:
+        await _check(server, reference)
         chosen = (context.arguments if context else None) or {}
         known = await anyio.to_thread.run_sync(_known, argument.name, chosen, settings)
         values = [value for value in known if value.lower().startswith(argument.value.lower())]
         return Completion(values=values[:MOST_VALUES], total=len(values), has_more=len(values) > MOST_VALUES)
+
+
+async def _check(server: MCPServer[Any], reference: PromptReference | ResourceTemplateReference) -> None:
+    """Raise the protocol's "invalid params" for a prompt or resource that is not served."""
+    if isinstance(reference, PromptReference):
+        name, served = reference.name, {prompt.name for prompt in await server.list_prompts()}
+    else:
+        name, served = (
+            str(reference.uri),
+            {template.uri_template for template in await server.list_resource_templates()},
+        )
+        served |= {str(resource.uri) for resource in await server.list_resources()}
+    if name not in served:
+        raise MCPError(code=INVALID_PARAMS, message=f"nothing that can be completed is called {name[:80]}")
 
 
 def _known(name: str, chosen: Mapping[str, str], settings: Settings) -> list[str]:

@@ -15,6 +15,7 @@ from ..engine.run import RunFolder
 from .ownership import is_owned
 
 JobStatus = Literal["running", "finished", "failed", "cancelled", "interrupted"]
+ENDED: frozenset[JobStatus] = frozenset({"finished", "failed", "cancelled", "interrupted"})
 
 STARTED, FINISHED, STOPPED, DELIVERED, PROGRESS = (
     "job_started",

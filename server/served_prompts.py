@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mcp.server.mcpserver.prompts import Prompt
@@ -32,13 +32,14 @@ def served_prompts() -> list[Prompt]:
     ]
 
 
-def check_prompt(name: str, arguments: dict[str, Any] | None) -> None:
-    """Raise the protocol's "invalid params" for an unknown prompt or arguments it cannot take."""
-    prompts = load_prompts()
-    if name not in prompts:
-        raise MCPError(code=INVALID_PARAMS, message=f"no prompt is called {name[:60]}; accepted: {', '.join(prompts)}")
+def check_prompt(name: str, arguments: dict[str, Any] | None, served: Sequence[str]) -> None:
+    """Raise the protocol's "invalid params" for a prompt that is not served, or for arguments a shipped one cannot take."""
+    if name not in served:
+        raise MCPError(code=INVALID_PARAMS, message=f"no prompt is called {name[:60]}; accepted: {', '.join(served)}")
+    text = load_prompts().get(name)
     try:
-        prompts[name].render(arguments)
+        if text is not None:
+            text.render(arguments)
     except InvalidInput as error:
         raise MCPError(code=INVALID_PARAMS, message=str(error)) from error
 

@@ -25,6 +25,7 @@ from uuid import uuid4
 
 import anyio.to_thread
 import uvicorn
+from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -110,7 +111,7 @@ def serve_http(settings: Settings, address: Address) -> None:
     settings.make_home()
     _log_as_json()
     config = uvicorn.Config(
-        web_app(settings, address),
+        web_app(build_server(settings), settings, address),
         host=address.host,
         port=address.port,
         log_config=None,
@@ -139,9 +140,9 @@ def _listening(address: Address) -> socket.socket:
     return listener
 
 
-def web_app(settings: Settings, address: Address) -> ASGIApp:
+def web_app(server: MCPServer[None], settings: Settings, address: Address) -> ASGIApp:
     """Return the application: the protocol, the pages, and the gate before them."""
-    app = build_server(settings).streamable_http_app(
+    app = server.streamable_http_app(
         streamable_http_path=MCP_PATH,
         host=address.host,
         transport_security=address.security,

@@ -1,7 +1,4 @@
-"""Clients nobody here wrote: the Inspector's command line and Claude Code.
-
-They are installed from npm into a folder that is kept between runs (`MLE_STAR_NPM_CACHE`, by default in the user's cache folder).
-"""
+"""Clients nobody here wrote: the Inspector's command line and Claude Code."""
 
 from __future__ import annotations
 
@@ -12,36 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from npm_packages import environment
 from scripted_messages_api import scripted_messages_api
 from served import COMMAND, arguments, small_table
 
 pytestmark = [pytest.mark.npm, pytest.mark.timeout(600)]
 
-NODE = "node@22"
-"""Asked for first: with an older Node, npm silently picks old versions of the clients."""
-CLIENTS = ("@modelcontextprotocol/inspector@2.12.0", "@anthropic-ai/claude-code@2.1.329")
 TOOL_IS_ERROR = 5
-
-
-@pytest.fixture(scope="session")
-def node_modules() -> Path:
-    cache = os.environ.get("MLE_STAR_NPM_CACHE")
-    folder = Path(cache) if cache else Path.home() / ".cache" / "mle-star-tests" / "npm"
-    folder.mkdir(parents=True, exist_ok=True)
-    modules = folder / "node_modules"
-    stamp = folder / "installed.json"
-    wanted = [NODE, *CLIENTS]
-    if not stamp.exists() or json.loads(stamp.read_text()) != wanted:
-        (folder / "package.json").write_text('{"private": true}')
-        for packages in ([NODE], list(CLIENTS)):
-            command = ["npm", "install", "--no-fund", "--no-audit", *packages]
-            subprocess.run(command, cwd=folder, env=_environment(modules), check=True, capture_output=True)
-        stamp.write_text(json.dumps(wanted))
-    return modules
-
-
-def _environment(modules: Path, **more: str) -> dict[str, str]:
-    return {**os.environ, "PATH": f"{modules / 'node' / 'bin'}{os.pathsep}{os.environ['PATH']}", **more}
 
 
 @pytest.fixture
@@ -65,7 +39,7 @@ class Inspector:
 
     def __call__(self, era: str, method: str, *options: str) -> subprocess.CompletedProcess[str]:
         variables = ["-e", f"PYTHONPATH={os.environ['PYTHONPATH']}"] if "PYTHONPATH" in os.environ else []
-        eras = ["--protocol-era", "modern"] if era == "modern" else []
+        eras = ["--protocol-era", "modern" if era == "modern" else "legacy"]
         return subprocess.run(
             [
                 str(self._modules / "node" / "bin" / "node"),
@@ -78,7 +52,7 @@ class Inspector:
                 method,
                 *options,
             ],
-            env=_environment(self._modules),
+            env=environment(self._modules),
             capture_output=True,
             text=True,
             check=False,
@@ -105,6 +79,25 @@ def test_the_inspector_finds_no_fault_in_any_schema(inspector: Inspector, era: s
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     assert len(json.loads(done.stdout)["tools"]) >= 11
+
+
+@pytest.mark.parametrize("era", ["handshake", "modern"])
+def test_the_inspector_lists_and_reads_everything_else_that_is_offered(inspector: Inspector, era: str) -> None:
+    for method, options, named in (
+        ("prompts/list", (), '"name": "mle_star"'),
+        (
+            "prompts/get",
+            ("--prompt-name", "mle_star", "--prompt-args", "dataset=a.csv", "--prompt-args", "target=y"),
+            "a.csv",
+        ),
+        ("resources/list", (), "context7://windows/7"),
+        ("resources/templates/list", (), "mlestar://runs/{run_id}/report.html"),
+        ("resources/read", ("--uri", "context7://windows/1"), "# Window 1"),
+        ("tools/call", ("--tool-name", "list_runs"), "There is no run yet."),
+    ):
+        done = inspector(era, method, *options)
+        assert done.returncode == 0, f"{method}: {done.stderr}"
+        assert named in done.stdout, method
 
 
 @pytest.mark.parametrize("era", ["handshake", "modern"])
@@ -155,7 +148,7 @@ class Claude:
         }
         return subprocess.run(
             [str(self._modules / ".bin" / "claude"), *options],
-            env=_environment(self._modules, **own, **variables),
+            env=environment(self._modules, **own, **variables),
             cwd=self._folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,

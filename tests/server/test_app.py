@@ -14,9 +14,10 @@ import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from mle_star.engine.run import create_run
 from mle_star.engine.windows import add_entry
-from mle_star.server.app import ORDER, build_server
+from mle_star.server.app import INSTRUCTIONS, ORDER, RESOURCE_NOT_FOUND, build_server
 from mle_star.server.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -126,8 +127,14 @@ async def test_an_unknown_resource_is_the_protocols_error(client: Client, home: 
     create_run(home, "note")
     with pytest.raises(MCPError) as refusal:
         await client.read_resource(uri)
-    assert refusal.value.code == INVALID_PARAMS
+    assert refusal.value.code == unknown_resource(client)
+    assert refusal.value.error.data == {"uri": uri}
     assert str(home) not in str(refusal.value)
+
+
+def unknown_resource(client: Client) -> int:
+    """The code that the protocol in use has for it."""
+    return RESOURCE_NOT_FOUND if client.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS else INVALID_PARAMS
 
 
 async def test_prompts_are_listed_and_filled_in(client: Client) -> None:
@@ -147,6 +154,25 @@ async def test_an_unknown_prompt_or_argument_is_the_protocols_error(
     assert refusal.value.code == INVALID_PARAMS
 
 
+async def test_an_unknown_tool_is_the_protocols_error_and_names_those_there_are(client: Client) -> None:
+    with pytest.raises(MCPError, match="profile_dataset") as refusal:
+        await client.call_tool("nobody", {})
+    assert refusal.value.code == INVALID_PARAMS
+
+
+async def test_a_client_discovers_what_is_offered(settings: Settings) -> None:
+    async with Client(build_server(settings)) as client:
+        found = client.session.discover_result
+    assert found is not None
+    assert found.supported_versions == list(MODERN_PROTOCOL_VERSIONS)
+    assert found.instructions == INSTRUCTIONS
+    offered = found.capabilities
+    assert offered.resources is not None
+    assert (offered.resources.subscribe, offered.resources.list_changed) == (True, True)
+    assert None not in (offered.tools, offered.prompts, offered.completions)
+    assert set(offered.extensions or {}) == {"io.modelcontextprotocol/ui", "io.modelcontextprotocol/tasks"}
+
+
 def test_the_entry_for_mcp_dev_loads_outside_its_package(tmp_path: Path) -> None:
     entry = Path(__file__).resolve().parents[2] / "server" / "dev.py"
     probe = (
@@ -164,7 +190,7 @@ async def test_what_a_step_wrote_is_a_resource_and_before_that_names_the_call(cl
     for name, call in (("leaderboard.csv", "validate"), ("ablation.json", "run_ablation"), ("report.html", "validate")):
         with pytest.raises(MCPError, match=call) as refused:
             await client.read_resource(f"mlestar://runs/{run.run_id}/{name}")
-        assert refused.value.error.code == INVALID_PARAMS
+        assert refused.value.error.code == unknown_resource(client)
     run.reports_path.mkdir()
     (run.reports_path / "leaderboard.csv").write_text("rank,model\n1,lightgbm\n", encoding="utf-8")
     run.journal.append("ablation", {"rows": [{"block": "model.lightgbm"}]})

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from mcp.client import Client
-from mcp_types import PromptReference, ResourceTemplateReference
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, PromptReference, ResourceTemplateReference
 from mle_star.engine.run import create_run
 from mle_star.server.app import build_server
 from mle_star.server.settings import Settings
@@ -33,6 +34,22 @@ async def test_run_handles_are_offered_newest_first(settings: Settings, home: Pa
     assert await values(settings, WINDOW, "run_id", "") == made[::-1]
     assert await values(settings, WINDOW, "run_id", "run_app") == [made[2], made[0]]
     assert await values(settings, WINDOW, "number", "") == list("1234567")
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        PromptReference(type="ref/prompt", name="nobody"),
+        ResourceTemplateReference(type="ref/resource", uri="context7://nothing/{number}"),
+    ],
+)
+async def test_what_is_not_served_cannot_be_completed(
+    settings: Settings, unknown: PromptReference | ResourceTemplateReference
+) -> None:
+    async with Client(build_server(settings)) as client:
+        with pytest.raises(MCPError) as refusal:
+            await client.complete(unknown, {"name": "run_id", "value": ""})
+    assert refusal.value.code == INVALID_PARAMS
 
 
 async def test_more_than_the_limit_is_said(settings: Settings, home: Path) -> None:
