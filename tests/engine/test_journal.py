@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -48,3 +49,31 @@ def test_entries_of_many_threads_are_in_the_order_of_their_times(tmp_path: Path)
     entries = list(journal.read())
     assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
     assert sorted(written, key=lambda entry: entry.seq) == entries
+
+
+def test_a_journal_that_was_removed_and_made_again_is_read_anew(tmp_path: Path) -> None:
+    for number in range(2):
+        folder = tmp_path / "run"
+        folder.mkdir()
+        journal = Journal(folder / "journal.sqlite")
+        journal.append("note", {"number": number})
+        assert [entry.body["number"] for entry in journal.read()] == [number]
+        shutil.rmtree(folder)
+        assert list(journal.read()) == []
+
+
+def test_more_journals_than_are_kept_open_are_read_by_many_threads(tmp_path: Path) -> None:
+    journals = [Journal(tmp_path / f"{number}.sqlite") for number in range(90)]
+    for number, journal in enumerate(journals):
+        journal.append("note", {"number": number})
+
+    def number_in(journal: Journal) -> int:
+        last = journal.last("note")
+        assert last is not None
+        return int(last.body["number"])
+
+    before = len(list(Path("/dev/fd").iterdir()))
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            assert list(pool.map(number_in, journals)) == list(range(90))
+    assert len(list(Path("/dev/fd").iterdir())) - before < 250
