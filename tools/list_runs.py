@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
+import anyio.lowlevel
 from pydantic import BaseModel, Field
 
 from ..engine.run import RunFolder
@@ -37,10 +38,13 @@ class ListRunsReport(Report):
     runs: list[RunRow] = Field(default_factory=list)
 
 
-def answer(request: ListRunsRequest, workspace: Workspace) -> ListRunsReport:
-    """List them."""
+async def answer(request: ListRunsRequest, workspace: Workspace) -> ListRunsReport:
+    """List them; between two runs other calls get their turn."""
     found = workspace.runs()
-    rows = [_row(run, workspace) for run in found[: request.limit]]
+    rows = []
+    for run in found[: request.limit]:
+        rows.append(_row(run, workspace))
+        await anyio.lowlevel.checkpoint()
     more = f", the newest {len(rows)} are shown" if len(rows) < len(found) else ""
     return ListRunsReport(
         summary=f"{len(found)} runs{more}." if found else "There is no run yet.",
