@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from inspect import iscoroutinefunction
 from typing import Any
 
 import anyio.to_thread
@@ -28,6 +29,7 @@ from .jobs import Jobs
 from .opening import discard_if_never_opened, open_for, profile_arguments, profile_report
 from .settings import Settings
 from .structured import tool_error, tool_result
+from .tracing import add_facts, tell_of_call, tell_of_job
 
 NOTIFY_EVERY_S = 0.5
 """Progress notifications go out at most so often."""
@@ -49,6 +51,12 @@ class Caller:
 
     async def call(self, tool: Tool, arguments: dict[str, Any], notify: Notify) -> CallToolResult:
         """Answer a call; every failure becomes a tool error with a text for the model."""
+        add_facts(tool=tool.name, run_id=str(arguments.get("run_id") or ""))
+        result = await self._result(tool, arguments, notify)
+        tell_of_call(tool.name, result)
+        return result
+
+    async def _result(self, tool: Tool, arguments: dict[str, Any], notify: Notify) -> CallToolResult:
         try:
             request = parse(tool.request, arguments)
             return await self._answer(tool, request, notify)
@@ -65,9 +73,10 @@ class Caller:
     async def _answer(self, tool: Tool, request: Request, notify: Notify) -> CallToolResult:
         workspace = Workspace(self._settings.home, Steering(self._jobs, notify))
         if tool.answer is not None:
-            report = await anyio.to_thread.run_sync(tool.answer, request, workspace)
-            if not isinstance(report, Report):
-                report = await report
+            if iscoroutinefunction(tool.answer):
+                report = await tool.answer(request, workspace)
+            else:
+                report = await anyio.to_thread.run_sync(tool.answer, request, workspace)
             body = report.model_dump(mode="json")
             if tool.window:
                 # A step of the workflow leaves its report, as those in the worker do.
@@ -96,7 +105,7 @@ class Caller:
             return tool_result(running_report(run, state).model_dump(mode="json"))
         if discard_if_never_opened(run, state):
             return tool_error(state.error.message if state.error else f"{state.tool} failed")
-        self._jobs.mark_delivered(run, state)
+        deliver(self._jobs, run, state)
         if state.report is not None:
             return tool_result(state.report, state.tool)
         return tool_error(state.error.message if state.error else f"{state.tool} {state.status}")
@@ -121,15 +130,21 @@ class Steering:
         if state.status == "running" and timeout_s > 0:
             state = await watch(self._jobs, run, state.job_id, timeout_s, self._notify)
         if not discard_if_never_opened(run, state):
-            self._jobs.mark_delivered(run, state)
+            deliver(self._jobs, run, state)
         return state
 
     async def cancel(self, run: RunFolder) -> JobState | None:
         """End the job."""
         state = await self._jobs.cancel(run)
         if state is not None and not discard_if_never_opened(run, state):
-            self._jobs.mark_delivered(run, state)
+            deliver(self._jobs, run, state)
         return state
+
+
+def deliver(jobs: Jobs, run: RunFolder, state: JobState) -> None:
+    """Remember that a client is told how a job ended, if it has, and tell those who watch."""
+    tell_of_job(run, state)
+    jobs.mark_delivered(run, state)
 
 
 async def watch(jobs: Jobs, run: RunFolder, job_id: str, wait_s: float, notify: Notify) -> JobState:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.client import Client
 from mle_star.engine.errors import InvalidInput
+from mle_star.engine.run import create_run
 from mle_star.server.web import LARGEST_BODY, Address, Buckets, Gate, address_of
 from served import COMMAND, call, group_members, small_table, structured, until
 
@@ -176,6 +177,25 @@ def test_every_request_has_an_id_and_a_line_in_the_log(tmp_path: Path) -> None:
     logged = [line for line in lines if line["message"] == "request"]
     assert [line["request_id"] for line in logged] == ["my-id-1", theirs["x-request-id"]]
     assert all(line["status"] == 200 and line["path"] == "/healthz" for line in logged)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_the_log_says_which_tool_and_run_a_request_was_about(tmp_path: Path, era: Any) -> None:
+    served = Served(tmp_path)
+    run = create_run(served.home, "logged")
+    async with Client(served.url, mode=era) as client:
+        structured(await client.call_tool("get_run", {"run_id": run.run_id}))
+        await client.call_tool("get_run", {"run_id": "run_nobody_0001"})
+        await client.read_resource(f"context7://runs/{run.run_id}/windows/1")
+    lines = [line for line in await anyio.to_thread.run_sync(served.stop) if line["message"] == "request"]
+    assert all(line["request_id"] for line in lines)
+    told = [(line.get("tool"), line.get("run_id"), line.get("outcome")) for line in lines if "run_id" in line]
+    assert told == [
+        ("get_run", run.run_id, "finished"),
+        ("get_run", "run_nobody_0001", "error"),
+        (None, run.run_id, None),
+    ]
 
 
 @pytest.mark.anyio
