@@ -124,11 +124,12 @@ class Announcer:
 
     def _look(self) -> tuple[list[str], bool]:
         """Addresses of the windows that were written to since the last look, and whether the list of resources has changed."""
-        runs, seen, since = list_runs(self._home)[:WATCHED_RUNS], self._seen, self._since or 0.0
+        runs, since = list_runs(self._home)[:WATCHED_RUNS], self._since or 0.0
         # The first look has nothing to compare with: there, time tells what is new, and a needless word does no harm.
-        first = seen is None
+        first = self._seen is None
         grown = first and any(run.path.stat().st_mtime >= since for run in runs)
-        seen = {} if seen is None else seen
+        # A copy: a look that fails half way is made again, with all its news.
+        seen = dict(self._seen or {})
         changed: dict[str, None] = {}
         for place, run in enumerate(runs):
             known = run.run_id in seen
