@@ -21,7 +21,13 @@ from mcp.server import MCPServer
 from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions
-from mcp.server.subscriptions import InMemorySubscriptionBus, ResourcesListChanged, ResourceUpdated, ServerEvent
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    ResourcesListChanged,
+    ResourceUpdated,
+    ServerEvent,
+)
 from mcp_types import EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -61,6 +67,13 @@ class Bus(InMemorySubscriptionBus):
             leave()
 
         return unsubscribe
+
+
+def end_listening(server: MCPServer[Any]) -> None:
+    """End the streams of all who listen, in the way of the protocol; they may come back and listen again."""
+    served = server._lowlevel_server.get_request_handler("subscriptions/listen")
+    if served is not None and isinstance(served.handler, ListenHandler):
+        served.handler.close()
 
 
 class Announcer:

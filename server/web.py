@@ -19,12 +19,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import uuid4
 
 import anyio.to_thread
 import uvicorn
+from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -34,6 +36,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..engine.errors import InvalidInput, MleStarError
 from ..engine.run import RunFolder, open_run
+from .announcements import end_listening
 from .app import build_server
 from .resources import report_page
 from .run_state import run_page, run_state
@@ -109,8 +112,9 @@ def serve_http(settings: Settings, address: Address) -> None:
     """Serve many clients over streamable HTTP until SIGTERM or SIGINT; workers end with the server."""
     settings.make_home()
     _log_as_json()
+    server = build_server(settings)
     config = uvicorn.Config(
-        web_app(settings, address),
+        web_app(server, settings, address),
         host=address.host,
         port=address.port,
         log_config=None,
@@ -120,7 +124,7 @@ def serve_http(settings: Settings, address: Address) -> None:
         timeout_graceful_shutdown=GRACE_S,
     )
     with _listening(address) as listener:
-        _Server(config).run(sockets=[listener])
+        _Server(config, partial(end_listening, server)).run(sockets=[listener])
 
 
 def _listening(address: Address) -> socket.socket:
@@ -140,9 +144,9 @@ def _listening(address: Address) -> socket.socket:
     return listener
 
 
-def web_app(settings: Settings, address: Address) -> ASGIApp:
+def web_app(server: MCPServer[None], settings: Settings, address: Address) -> ASGIApp:
     """Return the application: the protocol, the pages, and the gate before them."""
-    app = build_server(settings).streamable_http_app(
+    app = server.streamable_http_app(
         streamable_http_path=MCP_PATH,
         host=address.host,
         transport_security=address.security,
@@ -289,7 +293,16 @@ class Buckets:
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens once it does."""
+    """Says where it listens once it does, and ends open streams before it waits for requests to end."""
+
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End streams, then the server; a stream would otherwise be waited for until patience ends."""
+        self._end_streams()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         """Bind, then tell."""

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,20 @@ async def test_the_log_says_which_tool_and_run_a_request_was_about(tmp_path: Pat
         ("get_run", "run_nobody_0001", "error"),
         (None, run.run_id, None),
     ]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_a_server_that_is_listened_to_ends_at_once_and_in_order(tmp_path: Path, era: Any) -> None:
+    served = Served(tmp_path)
+    async with Client(served.url, mode=era) as client, AsyncExitStack() as streams:
+        if era == "auto":
+            await streams.enter_async_context(client.listen(resource_subscriptions=["context7://windows/1"]))
+        await client.list_resources()
+        began = time.monotonic()
+        lines = await anyio.to_thread.run_sync(served.stop)
+        assert time.monotonic() - began < 3.0
+    assert [line for line in lines if "traceback" in line] == []
 
 
 @pytest.mark.anyio
