@@ -46,12 +46,9 @@ def _links(report: Mapping[str, Any], tool: str) -> list[ResourceLink]:
         )
         for number in report.get("windows_changed", [])
     ]
-    if tool == "get_run":
-        # It tells of the run's newest job, and so links to what that one wrote.
-        tool, plots = report.get("job", ""), report.get("result", {}).get("plots", [])
-    else:
-        plots = report.get("plots", [])
-    files = [*WRITTEN_BY.get(tool, ()), *((f"plots/{name}.png", "image/png") for name in plots)]
+    # get_run tells of the run's newest job, and so links to what that one wrote.
+    wrote = WRITTEN_BY.get(report.get("job", "") if tool == "get_run" else tool, ())
+    files = [*wrote, *((f"plots/{name}.png", "image/png") for name in report.get("plots", []))]
     links = [
         ResourceLink(uri=f"mlestar://runs/{run_id}/{name}", name=name, mime_type=mime_type) for name, mime_type in files
     ]

@@ -20,8 +20,8 @@ def links(tool: str, **report: Any) -> list[str]:
 @pytest.mark.parametrize("tool", ["validate", "get_run"])
 def test_a_validation_links_to_its_report_and_plots(tool: str) -> None:
     plots = ["estimates", "progress"]
-    report = {"plots": plots} if tool == "validate" else {"job": "validate", "result": {"plots": plots}}
-    assert links(tool, windows_changed=[7], **report) == [
+    job = {"job": "validate"} if tool == "get_run" else {}
+    assert links(tool, windows_changed=[7], plots=plots, **job) == [
         f"context7://runs/{RUN}/windows/7",
         f"{FILES}/report.html",
         f"{FILES}/leaderboard.csv",
