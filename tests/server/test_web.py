@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -51,6 +52,10 @@ class Served:
         assert first["message"] == "serving"
         self.url = first["url"]
         self.port = int(self.url.rsplit(":", 1)[1].partition("/")[0])
+        self._log: list[str] = []
+        # Somebody has to read the log: a full pipe would stop the server.
+        self._reader = threading.Thread(target=self._log.extend, args=(self.process.stderr,), daemon=True)
+        self._reader.start()
 
     def request(
         self, method: str, path: str, body: bytes | None = None, **headers: str
@@ -67,24 +72,33 @@ class Served:
     def stop(self) -> list[dict[str, Any]]:
         """End the server as a supervisor would; returns what it has logged."""
         self.process.send_signal(signal.SIGTERM)
-        _, errors = self.process.communicate(timeout=15)
-        return [json.loads(line) for line in errors.splitlines()]
+        self._leave()
+        return [json.loads(line) for line in self._log]
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self._leave()
+
+    def _leave(self) -> None:
+        self.process.wait(timeout=15)
+        self._reader.join(timeout=5)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("open"))
     yield served
-    served.process.kill()
-    served.process.communicate()
+    served.kill()
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("guarded"), "--token-env", "TEST_TOKEN", token=TOKEN)
     yield served
-    served.process.kill()
-    served.process.communicate()
+    served.kill()
 
 
 @pytest.mark.anyio
