@@ -26,6 +26,7 @@ MARKDOWN, JSON, HTML, CSV, PNG = "text/markdown", "application/json", "text/html
 LISTED_RUNS = 10
 """The newest runs whose reports are listed; those of all others are read by their addresses all the same."""
 _RUN = "mlestar://runs/{run_id}"
+RUN_WINDOW = re.compile(r"context7://runs/(?P<run_id>[^/]+)/windows/(?P<number>[^/]+)")
 _PLOT = re.compile(r"[a-z_]{1,40}")
 
 
@@ -55,8 +56,7 @@ def add_resources(server: MCPServer[Any], settings: Settings) -> None:
         mime_type=MARKDOWN,
     )
     async def window(run_id: str, number: str) -> str:
-        # On the event loop: it is done before a thread had taken over.
-        return _told(lambda: render(read_window(_opened(home, run_id).journal, _whole_number(number))))
+        return run_window(home, run_id, number)
 
     @server.resource(
         f"{_RUN}/plots/{{name}}.png",
@@ -76,6 +76,11 @@ def add_resources(server: MCPServer[Any], settings: Settings) -> None:
             description=document.description,
             mime_type=document.mime_type,
         )(_reader(document, home))
+
+
+def run_window(home: Path, run_id: str, number: str) -> str:
+    """A window of a run as text. Quick enough for the event loop: it is done before a thread had got its turn."""
+    return _told(lambda: render(read_window(_opened(home, run_id).journal, _whole_number(number))))
 
 
 def listed(home: Path) -> list[Resource]:
