@@ -29,6 +29,7 @@ CREATE INDEX IF NOT EXISTS entries_kind ON entries (kind, seq);
 """
 
 
+_PATIENCE_S = 10.0
 _KEPT_OPEN = 64
 """Journals whose connection for reading is kept: a list of runs reads some dozens at once."""
 
@@ -113,10 +114,13 @@ class _Readers:
                 self._kept.popitem(last=False)
         try:
             return reader.query(query, values)
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             with self._lock:
                 if self._kept.get(path) is reader:
                     del self._kept[path]
+            if "no such table" in str(error):
+                # Somebody is just making it; there is nothing to read yet.
+                return []
             raise
 
     def close(self) -> None:
@@ -131,7 +135,7 @@ class _Reader:
     def __init__(self, path: Path, file: tuple[int, int]) -> None:
         self.file = file
         self._lock = threading.Lock()
-        self._connection = _connect(path, check_same_thread=False)
+        self._connection = sqlite3.connect(path, timeout=_PATIENCE_S, check_same_thread=False)
         # 256 KB instead of 2 MB: the system keeps the file in memory anyway, once for all processes.
         self._connection.execute("PRAGMA cache_size=-256")
 
@@ -149,15 +153,31 @@ _READERS = _Readers()
 atexit.register(_READERS.close)
 
 
-def _connect(path: Path, check_same_thread: bool = True) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=10.0, check_same_thread=check_same_thread)
-    # Not "is the file new": another process may have created the file a moment ago and not yet the tables.
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'entries_kind'").fetchone() is None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(_SCHEMA)
-    # An entry is on disk when its transaction ends, not only after the next checkpoint.
-    connection.execute("PRAGMA synchronous=FULL")
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open for writing; makes the tables of a new file."""
+    connection = sqlite3.connect(path, timeout=_PATIENCE_S)
+    try:
+        _make_tables(connection)
+        # An entry is on disk when its transaction ends, not only after the next checkpoint.
+        connection.execute("PRAGMA synchronous=FULL")
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    """Not "is the file new": another process may have made the file a moment ago and not yet the tables. While it does, SQLite
+    refuses a change of the mode at once, whatever the patience."""
+    until = time.monotonic() + _PATIENCE_S
+    while connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'entries_kind'").fetchone() is None:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(_SCHEMA)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.005)
 
 
 def _to_json(body: dict[str, Any]) -> str:

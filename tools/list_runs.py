@@ -13,6 +13,9 @@ from .contract import Report, Request, Status, Tool
 from .workspace import Workspace
 
 
+_ROWS_AT_ONCE = 10
+
+
 class ListRunsRequest(Request):
     """Arguments of `list_runs`."""
 
@@ -39,12 +42,13 @@ class ListRunsReport(Report):
 
 
 async def answer(request: ListRunsRequest, workspace: Workspace) -> ListRunsReport:
-    """List them; between two runs other calls get their turn."""
+    """List them; now and then other calls get their turn."""
     found = workspace.runs()
     rows = []
     for run in found[: request.limit]:
         rows.append(_row(run, workspace))
-        await anyio.lowlevel.checkpoint()
+        if len(rows) % _ROWS_AT_ONCE == 0:
+            await anyio.lowlevel.checkpoint()
     more = f", the newest {len(rows)} are shown" if len(rows) < len(found) else ""
     return ListRunsReport(
         summary=f"{len(found)} runs{more}." if found else "There is no run yet.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -77,3 +79,32 @@ def test_more_journals_than_are_kept_open_are_read_by_many_threads(tmp_path: Pat
         for _ in range(3):
             assert list(pool.map(number_in, journals)) == list(range(90))
     assert len(list(Path("/dev/fd").iterdir())) - before < 250
+
+
+def test_processes_that_begin_a_journal_at_once_and_one_that_reads_it_do_not_disturb_each_other(tmp_path: Path) -> None:
+    write = (
+        "import sys\nfrom pathlib import Path\nfrom mle_star.engine.journal import Journal\nprint('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "for number in range(8):\n"
+        "    Journal(Path(sys.argv[1]) / f'{number}.sqlite').append('note', {})\n"
+    )
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", write, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    journals = [Journal(tmp_path / f"{number}.sqlite") for number in range(8)]
+    while any(writer.poll() is None for writer in writers):
+        assert all(len(list(journal.read())) <= 3 for journal in journals)
+    for writer in writers:
+        writer.communicate()
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    assert [len(list(journal.read())) for journal in journals] == [3] * 8
