@@ -12,7 +12,6 @@ from ..engine.run import RunFolder
 from .contract import Report, Request, Status, Tool
 from .workspace import Workspace
 
-
 _ROWS_AT_ONCE = 10
 
 
