@@ -1,4 +1,4 @@
-"""The pictures of a report, as SVG text that stands inside an HTML page. Drawn with matplotlib, no fonts or files attached.
+"""The pictures of a report, as SVG text that stands inside an HTML page and as PNG. Drawn with matplotlib, no fonts attached.
 
 Names from the data are drawn as plain text: no TeX, and escaped by the SVG writer.
 """
@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -28,9 +29,18 @@ _STYLE = {
 }  # fmt: skip
 _WIDE, _HALF = 9.2, 4.4
 """Inches that fill the page's width and half of it, so that text has about the page's size in both."""
+_PNG_DOTS_PER_INCH = 110
 _LABEL_LENGTH = 44
 _CURVE_BINS = 10
 _POINTS = 1_500
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One plot: `<svg>` text for a page, and PNG bytes on white paper for clients that show images."""
+
+    svg: str
+    png: bytes
 
 
 @contextmanager
@@ -38,6 +48,12 @@ def _drawing(width: float, height: float) -> Iterator[tuple[Figure, Any]]:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.add_subplot()
+
+
+def _picture(figure: Figure, title: str) -> Picture:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=_PNG_DOTS_PER_INCH, facecolor=PAPER, metadata={"Software": None})
+    return Picture(_svg(figure, title), out.getvalue())
 
 
 def _svg(figure: Figure, title: str) -> str:
@@ -68,7 +84,7 @@ def estimates(
     cv: tuple[float, tuple[float, float] | None],
     holdout: tuple[float, tuple[float, float] | None] | None,
     references: Sequence[tuple[str, float]],
-) -> str:
+) -> Picture:
     """Cross-validation and holdout score with their intervals, the folds as dots, baselines for scale."""
     rows: list[tuple[str, float, tuple[float, float] | None, str]] = [("cross-validation", *cv, ACCENT)]
     if holdout is not None:
@@ -84,10 +100,10 @@ def estimates(
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlabel(metric)
         axes.grid(visible=False, axis="y")
-        return _svg(figure, "estimates")
+        return _picture(figure, "estimates")
 
 
-def progress(metric: str, scores: Sequence[float], stages: Sequence[str], greater_is_better: bool) -> str:
+def progress(metric: str, scores: Sequence[float], stages: Sequence[str], greater_is_better: bool) -> Picture:
     """Every scored solution in the order it was tried, and the best so far."""
     values = np.asarray(scores, dtype=np.float64)
     best = np.maximum.accumulate(values) if greater_is_better else np.minimum.accumulate(values)
@@ -106,7 +122,7 @@ def progress(metric: str, scores: Sequence[float], stages: Sequence[str], greate
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(visible=False, axis="x")
         axes.legend(frameon=False, fontsize=8.5, ncols=3, loc="best")
-        return _svg(figure, "progress")
+        return _picture(figure, "progress")
 
 
 def _frame_scores(axes: Any, values: np.ndarray) -> None:
@@ -118,7 +134,7 @@ def _frame_scores(axes: Any, values: np.ndarray) -> None:
     )
 
 
-def impacts(metric: str, rows: Sequence[dict[str, Any]], at_most: int = 14) -> str:
+def impacts(metric: str, rows: Sequence[dict[str, Any]], at_most: int = 14) -> Picture:
     """Score lost when a block is changed, with 95 % intervals, largest first."""
     shown = list(rows[:at_most])
     colours = {"HIGH": BAD, "MEDIUM": WARM, "LOW": SOFT}
@@ -131,10 +147,10 @@ def impacts(metric: str, rows: Sequence[dict[str, Any]], at_most: int = 14) -> s
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlabel(f"{metric} lost by the change (left of 0: the change is better)")
         axes.grid(visible=False, axis="y")
-        return _svg(figure, "impacts")
+        return _picture(figure, "impacts")
 
 
-def importance(metric: str, rows: Sequence[dict[str, Any]], at_most: int = 15) -> str:
+def importance(metric: str, rows: Sequence[dict[str, Any]], at_most: int = 15) -> Picture:
     """Score lost when a column is shuffled, largest first."""
     shown = list(rows[:at_most])
     with _drawing(_HALF, 0.65 + 0.27 * len(shown)) as (figure, axes):
@@ -144,10 +160,10 @@ def importance(metric: str, rows: Sequence[dict[str, Any]], at_most: int = 15) -
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlabel(f"{metric} lost when the column is shuffled")
         axes.grid(visible=False, axis="y")
-        return _svg(figure, "importance")
+        return _picture(figure, "importance")
 
 
-def calibration(y: np.ndarray, probability: np.ndarray, label: str) -> str:
+def calibration(y: np.ndarray, probability: np.ndarray, label: str) -> Picture:
     """Reliability of out-of-fold probabilities `(n_rows,)` for the second class: promised against observed share."""
     order = np.argsort(probability, kind="stable")
     parts = [part for part in np.array_split(order, _CURVE_BINS) if len(part)]
@@ -163,10 +179,10 @@ def calibration(y: np.ndarray, probability: np.ndarray, label: str) -> str:
             xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=short(f"predicted share of {label}"), ylabel="observed share"
         )
         axes.set_aspect("equal")
-        return _svg(figure, "calibration")
+        return _picture(figure, "calibration")
 
 
-def confusion(y: np.ndarray, predicted: np.ndarray, labels: Sequence[str], at_most: int = 12) -> str:
+def confusion(y: np.ndarray, predicted: np.ndarray, labels: Sequence[str], at_most: int = 12) -> Picture:
     """Out-of-fold class predictions against the truth, shares per true class; the most frequent classes of a long list."""
     frequent = np.sort(np.argsort(-np.bincount(y, minlength=len(labels)), kind="stable")[:at_most])
     table = np.zeros((len(frequent), len(frequent)))
@@ -190,10 +206,10 @@ def confusion(y: np.ndarray, predicted: np.ndarray, labels: Sequence[str], at_mo
         axes.set_yticks(range(len(names)), names)
         axes.set(xlabel="predicted, % of the true class", ylabel="true")
         axes.grid(visible=False)
-        return _svg(figure, "confusion")
+        return _picture(figure, "confusion")
 
 
-def residuals(y: np.ndarray, predicted: np.ndarray, target: str, seed: int) -> str:
+def residuals(y: np.ndarray, predicted: np.ndarray, target: str, seed: int) -> Picture:
     """Out-of-fold predictions against the truth, a sample of the rows."""
     rows = np.arange(len(y))
     if len(rows) > _POINTS:
@@ -204,4 +220,4 @@ def residuals(y: np.ndarray, predicted: np.ndarray, target: str, seed: int) -> s
         # One path for all points keeps the page small.
         axes.plot(predicted[rows], y[rows], ".", color=ACCENT, markersize=3, alpha=0.45, rasterized=True)
         axes.set(xlabel=short(f"predicted {target}"), ylabel="true")
-        return _svg(figure, "residuals")
+        return _picture(figure, "residuals")

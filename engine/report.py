@@ -11,9 +11,9 @@ import platform
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -23,6 +23,9 @@ from .final import Chosen, chosen
 from .gates import written
 from .leaderboard import leaderboard
 from .validation import Validation
+
+if TYPE_CHECKING:
+    from .plots import Picture
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +40,12 @@ class ReportFiles:
     html: Path
     json: Path
     leaderboard: Path
+    plots: tuple[str, ...] = ()
+    """Names of the PNG files in `reports/plots`, without the ending."""
 
 
 def write_report(experiment: Experiment, validation: Validation) -> ReportFiles:
-    """Write `reports/report.json`, `reports/leaderboard.csv` and `reports/report.html`; plots are left out when time is over."""
+    """Write `report.json`, `leaderboard.csv`, `report.html` and `plots/*.png`; plots are left out when time is over."""
     folder = experiment.run.reports_path
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     body = collect(experiment, validation)
@@ -48,8 +53,9 @@ def write_report(experiment: Experiment, validation: Validation) -> ReportFiles:
     _replace(files.json, json.dumps(body, indent=1, allow_nan=False))
     _write_leaderboard(files.leaderboard, body["leaderboard"])
     pictures = {} if experiment.deadline.passed else draw(experiment, body)
-    _replace(files.html, render(body, pictures))
-    return files
+    _replace(files.html, render(body, {name: picture.svg for name, picture in pictures.items()}))
+    _write_plots(experiment.run.plots_path, pictures)
+    return replace(files, plots=tuple(pictures))
 
 
 def collect(experiment: Experiment, validation: Validation) -> dict[str, Any]:
@@ -134,23 +140,20 @@ def _named_members(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "members": sorted(members, key=lambda row: -(row["weight"] or 0.0))}
 
 
-def draw(experiment: Experiment, body: dict[str, Any]) -> dict[str, str]:
+def draw(experiment: Experiment, body: dict[str, Any]) -> dict[str, Picture]:
     """Draw the plots by name; one that fails or comes too late is left out of the page and logged."""
-    pictures: dict[str, str] = {}
+    pictures: dict[str, Picture] = {}
     for name, make in _drawings(experiment, body):
         if experiment.deadline.passed:
             break
         try:
-            picture = make()
+            pictures[name] = make()
         except (ValueError, ArithmeticError, LookupError, TypeError):
             log.warning("plot %s failed", name, exc_info=True)
-            continue
-        if picture:
-            pictures[name] = picture
     return pictures
 
 
-def _drawings(experiment: Experiment, body: dict[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]:
+def _drawings(experiment: Experiment, body: dict[str, Any]) -> Iterator[tuple[str, Callable[[], Picture]]]:
     from . import plots
 
     metric, validation = body["task"]["metric_title"], body["validation"]
@@ -182,7 +185,7 @@ def _drawings(experiment: Experiment, body: dict[str, Any]) -> Iterator[tuple[st
     yield "predictions", lambda: _predictions(experiment, chosen(experiment))
 
 
-def _predictions(experiment: Experiment, choice: Chosen) -> str:
+def _predictions(experiment: Experiment, choice: Chosen) -> Picture:
     """Calibration, confusion or residuals, from out-of-fold predictions."""
     from . import plots
 
@@ -238,10 +241,20 @@ def _write_leaderboard(path: Path, rows: list[dict[str, Any]]) -> None:
     staging.replace(path)
 
 
-def _replace(path: Path, text: str) -> None:
+def _write_plots(folder: Path, pictures: dict[str, Picture]) -> None:
+    """Write the pictures, and remove those of an earlier report."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name, picture in pictures.items():
+        _replace(folder / f"{name}.png", picture.png)
+    for path in folder.glob("*.png"):
+        if path.stem not in pictures:
+            path.unlink()
+
+
+def _replace(path: Path, content: str | bytes) -> None:
     """Write a file that appears complete or not at all."""
     staging = path.with_name(f".{path.name}-{os.getpid()}")
-    staging.write_text(text, encoding="utf-8")
+    staging.write_bytes(content.encode() if isinstance(content, str) else content)
     staging.replace(path)
 
 

@@ -44,8 +44,13 @@ class RunFolder:
 
     @property
     def reports_path(self) -> Path:
-        """Folder of reports and plots."""
+        """Folder of reports."""
         return self.path / "reports"
+
+    @property
+    def plots_path(self) -> Path:
+        """Folder of the report's plots as PNG."""
+        return self.reports_path / "plots"
 
     @property
     def log_path(self) -> Path:

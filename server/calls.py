@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any
 
 import anyio.to_thread
@@ -30,6 +31,7 @@ from .jobs import Jobs
 from .opening import discard_if_never_opened, open_for, profile_arguments, profile_report
 from .settings import Settings
 from .structured import tool_error, tool_result
+from .tracing import add_facts, tell_of_call, tell_of_job
 
 NOTIFY_EVERY_S = 0.5
 """Progress notifications go out at most so often."""
@@ -63,6 +65,12 @@ class Caller:
 
     async def call(self, tool: Tool, arguments: dict[str, Any], notify: Notify) -> CallToolResult:
         """Answer a call; every failure becomes a tool error with a text for the model."""
+        add_facts(tool=tool.name, run_id=str(arguments.get("run_id") or ""))
+        result = await self._result(tool, arguments, notify)
+        tell_of_call(tool.name, result)
+        return result
+
+    async def _result(self, tool: Tool, arguments: dict[str, Any], notify: Notify) -> CallToolResult:
         try:
             request = parse(tool.request, arguments)
             return await self._answer(tool, request, notify)
@@ -79,9 +87,10 @@ class Caller:
     async def _answer(self, tool: Tool, request: Request, notify: Notify) -> CallToolResult:
         workspace = Workspace(self._settings.home, Steering(self._jobs, notify))
         if tool.answer is not None:
-            report = await anyio.to_thread.run_sync(tool.answer, request, workspace)
-            if not isinstance(report, Report):
-                report = await report
+            if iscoroutinefunction(tool.answer):
+                report = await tool.answer(request, workspace)
+            else:
+                report = await anyio.to_thread.run_sync(tool.answer, request, workspace)
             body = report.model_dump(mode="json")
             if tool.window:
                 # A step of the workflow leaves its report, as those in the worker do.
@@ -151,6 +160,7 @@ def outcome(state: JobState) -> CallToolResult:
 def settle(jobs: Jobs, run: RunFolder, state: JobState) -> None:
     """Count the end of a job as told to a client; a run that turns out never to have opened is removed."""
     if not discard_if_never_opened(run, state):
+        tell_of_job(run, state)
         jobs.mark_delivered(run, state)
 
 

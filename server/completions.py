@@ -1,13 +1,9 @@
-"""Completions: run handles and window numbers for resource templates, tables and their columns for prompts."""
+"""Completions: run handles, window numbers and plots for resource templates; tables, their columns and components for prompts."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -22,17 +18,18 @@ from mcp_types import (
     ResourceTemplateReference,
 )
 
+from ..engine import inventory
 from ..engine.errors import MleStarError
-from ..engine.run import list_runs
+from ..engine.run import list_runs, open_run
+from ..engine.solution import SLOTS
 from ..engine.windows import TITLES
-from .paths import resolve_data_path
+from .headers import column_names
+from .resources import plots_of
 from .settings import Settings
 
 MOST_VALUES = 100
 """The protocol's limit for one answer."""
 TABLE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".parquet", ".feather", ".arrow", ".xlsx")
-TEXT_ENDINGS = (".csv", ".csv.gz", ".tsv")
-HEADER_CHARACTERS = 65_536
 
 
 def add_completions(server: MCPServer[Any], settings: Settings) -> None:
@@ -71,12 +68,16 @@ def _known(name: str, chosen: Mapping[str, str], settings: Settings) -> list[str
         return [run.run_id for run in list_runs(settings.home)]
     if name == "number":
         return [str(number) for number in TITLES]
+    if name == "name" and "run_id" in chosen:
+        with suppress(MleStarError):
+            return plots_of(open_run(settings.home, chosen["run_id"]))
     if name == "dataset":
         return _tables(settings)
     if name == "target" and "dataset" in chosen:
-        # A table that may not be read, or is not there, has no columns to offer; the tool will say why.
-        with suppress(MleStarError, OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error):
-            return _columns(resolve_data_path(chosen["dataset"], settings))
+        # The last first: the target mostly stands there.
+        return column_names(chosen["dataset"], settings)[::-1]
+    if name == "block":
+        return [f"{slot}.{component}" for slot in SLOTS for component in inventory.names(slot)]
     return []
 
 
@@ -89,15 +90,3 @@ def _tables(settings: Settings) -> list[str]:
             files = [path for path in sorted(folder.iterdir()) if path.name.lower().endswith(TABLE_ENDINGS)]
             found += [str(path) for path in files if path.is_file() and folder != settings.home.resolve()]
     return found
-
-
-def _columns(path: Path) -> list[str]:
-    """Column names of a text table, the last first: the target mostly stands there. Other formats need a library to be read."""
-    if not path.name.lower().endswith(TEXT_ENDINGS):
-        return []
-    with (
-        gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else path.open(encoding="utf-8-sig") as file
-    ):
-        header = file.read(HEADER_CHARACTERS).partition("\n")[0].rstrip("\r")
-    separator = max(",;\t|", key=header.count)
-    return [name.strip() for name in next(csv.reader([header], delimiter=separator), [])][::-1]

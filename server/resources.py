@@ -1,25 +1,36 @@
-"""What clients can read: the seven context windows of the newest run and of any run, and the reports of every step."""
+"""What clients can read: the seven context windows of the newest run and of any run, and the reports and plots of every run."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.server.mcpserver.resources import FunctionResource
+from mcp_types import Resource
 
 from ..engine.errors import InvalidInput, MleStarError, NotFound
-from ..engine.run import RunFolder, newest_run, open_run
+from ..engine.run import RunFolder, list_runs, newest_run, open_run
 from ..engine.windows import TITLES, read_window, render, window_address
 from .run_state import reports_of, run_state
 from .settings import Settings
+from .tracing import add_facts
 
-MARKDOWN, JSON, HTML, CSV = "text/markdown", "application/json", "text/html", "text/csv"
+MARKDOWN, JSON, HTML, CSV, PNG = "text/markdown", "application/json", "text/html", "text/csv", "image/png"
+LISTED_RUNS = 10
+"""The newest runs whose reports are listed; those of all others are read by their addresses all the same."""
+_RUN = "mlestar://runs/{run_id}"
+RUN_WINDOW = re.compile(r"context7://runs/(?P<run_id>[^/]+)/windows/(?P<number>[^/]+)")
+_PLOT = re.compile(r"[a-z_]{1,40}")
+
+
+Content = TypeVar("Content", str, bytes)
 
 
 def add_resources(server: MCPServer[Any], settings: Settings) -> None:
@@ -44,12 +55,22 @@ def add_resources(server: MCPServer[Any], settings: Settings) -> None:
         description="Windows 1 scope, 2 data, 3 research, 4 foundation, 5 refinement, 6 ensemble, 7 validation.",
         mime_type=MARKDOWN,
     )
-    def window(run_id: str, number: str) -> str:
-        return _told(lambda: render(read_window(open_run(home, run_id).journal, _whole_number(number))))
+    async def window(run_id: str, number: str) -> str:
+        return run_window(home, run_id, number)
+
+    @server.resource(
+        f"{_RUN}/plots/{{name}}.png",
+        name="plot",
+        title="Plot of a run",
+        description="A plot of the validation report as an image: estimates, progress, impacts, importance, predictions.",
+        mime_type=PNG,
+    )
+    def plot(run_id: str, name: str) -> bytes:
+        return _told(lambda: _plot(_opened(home, run_id), name))
 
     for document in _DOCUMENTS:
         server.resource(
-            f"mlestar://runs/{{run_id}}/{document.path}",
+            f"{_RUN}/{document.path}",
             name=document.name,
             title=document.title,
             description=document.description,
@@ -57,14 +78,60 @@ def add_resources(server: MCPServer[Any], settings: Settings) -> None:
         )(_reader(document, home))
 
 
+def run_window(home: Path, run_id: str, number: str) -> str:
+    """A window of a run as text. Quick enough for the event loop: it is done before a thread had got its turn."""
+    return _told(lambda: render(read_window(_opened(home, run_id).journal, _whole_number(number))))
+
+
+def listed(home: Path) -> list[Resource]:
+    """Reports, files and plots of the newest runs, as far as there are any."""
+    found: list[Resource] = []
+    for run in list_runs(home)[:LISTED_RUNS]:
+        address = _RUN.replace("{run_id}", run.run_id)
+        found += [
+            Resource(
+                uri=f"{address}/{document.path}",
+                name=f"{run.run_id}/{document.path}",
+                title=f"{document.title.removesuffix(' of a run')} of {run.run_id}",
+                mime_type=document.mime_type,
+            )
+            for document in _DOCUMENTS
+            if document.listed_for(run)
+        ]
+        found += [
+            Resource(uri=f"{address}/plots/{name}.png", name=f"{run.run_id}/plots/{name}.png", mime_type=PNG)
+            for name in plots_of(run)
+        ]
+    return found
+
+
+def plots_of(run: RunFolder) -> list[str]:
+    """Names of the plots that `validate` drew."""
+    return sorted(path.stem for path in run.plots_path.glob("*.png") if _PLOT.fullmatch(path.stem))
+
+
+def _plot(run: RunFolder, name: str) -> bytes:
+    names = plots_of(run)
+    if name not in names:
+        there = f"its plots are {', '.join(names)}" if names else f"validate(run_id={run.run_id!r}) draws them"
+        raise NotFound(f"{run.run_id} has no plot {name[:40]!r}; {there}")
+    return (run.plots_path / f"{name}.png").read_bytes()
+
+
+def _opened(home: Path, run_id: str) -> RunFolder:
+    run = open_run(home, run_id)
+    add_facts(run_id=run_id)
+    return run
+
+
 def _reader(document: _Document, home: Path) -> Callable[[str], str]:
     def read(run_id: str) -> str:
-        return _told(lambda: document.read(open_run(home, run_id)))
+        return _told(lambda: document.read(_opened(home, run_id)))
 
     return read
 
 
-def _newest_window(settings: Settings, number: int) -> str:
+async def _newest_window(settings: Settings, number: int) -> str:
     """Before there is a run the window reads as empty, so that a client can list and read all seven at any time."""
     try:
         run = newest_run(settings.home)
@@ -85,6 +152,10 @@ def report_page(run: RunFolder) -> str:
     return _written(run, "report.html")
 
 
+def _has_written(name: str) -> Callable[[RunFolder], bool]:
+    return lambda run: (run.reports_path / name).is_file()
+
+
 def _written(run: RunFolder, name: str) -> str:
     """A file that `validate` writes."""
     path = run.reports_path / name
@@ -100,7 +171,7 @@ def _whole_number(text: str) -> int:
         raise InvalidInput(f"expected a window from 1 to 7, got {text[:20]!r}") from error
 
 
-def _told(read: Callable[[], str]) -> str:
+def _told(read: Callable[[], Content]) -> Content:
     """Turn our errors into protocol errors that carry their text."""
     try:
         return read()
@@ -112,7 +183,7 @@ def _told(read: Callable[[], str]) -> str:
 
 @dataclass(frozen=True)
 class _Document:
-    """What clients read of a run at `mlestar://runs/{run_id}/` and the path."""
+    """What clients read of a run at `mlestar://runs/{run_id}/` and the path, and whether a run's is listed."""
 
     path: str
     name: str
@@ -120,30 +191,36 @@ class _Document:
     description: str
     mime_type: str
     read: Callable[[RunFolder], str]
+    listed_for: Callable[[RunFolder], bool]
 
 
 _DOCUMENTS = (
     _Document(
         "report", "report", "Reports of a run", "The newest report of every step that has finished, by tool.", JSON,
         lambda run: json.dumps(reports_of(run), indent=1),
+        lambda _: True,
     ),
     _Document(
         "state", "state", "A run as it stands",
         "The job at work with its progress, and every report so far; what the run's page shows.", JSON,
         lambda run: json.dumps(run_state(run), indent=1),
+        lambda _: False,
     ),
     _Document(
         "report.html", "report_html", "Validation report of a run", "The page that validate wrote, with plots.", HTML,
         report_page,
+        _has_written("report.html"),
     ),
     _Document(
         "leaderboard.csv", "leaderboard", "Leaderboard of a run",
         "Every scored solution, best first, as validate wrote it.", CSV,
         lambda run: _written(run, "leaderboard.csv"),
+        _has_written("leaderboard.csv"),
     ),
     _Document(
         "ablation.json", "ablation", "Ablation of a run",
         "Every change that run_ablation measured, with its interval and corrected p value.", JSON,
         lambda run: json.dumps(_ablation(run), indent=1),
+        lambda run: run.journal.last("ablation") is not None,
     ),
 )  # fmt: skip

@@ -44,12 +44,14 @@ def reports_of(run: RunFolder) -> dict[str, Any]:
 
 def run_state(run: RunFolder) -> dict[str, Any]:
     """Where a run stands and all it has found out."""
-    job, profile = read_state(run), run.journal.last("profile")
+    job, profile, phase = read_state(run), run.journal.last("profile"), run.journal.last("phase")
     reports, newest = reports_of(run), run.journal.last("report")
     return {
         "run_id": run.run_id,
         "status": job.status if job else "finished" if reports else "",
         "job": job.tool if job else "",
+        # A job does what its step needs and does not have yet before it.
+        "step": phase.body["phase"] if phase and job and job.status == "running" and phase.at >= job.started_at else "",
         "seconds": round(_until(job) - job.started_at, 1) if job else None,
         "progress": job.progress if job and job.status == "running" else None,
         "error": job.error.message if job and job.error else "",

@@ -16,7 +16,7 @@ WRITTEN_BY: dict[str, tuple[tuple[str, str], ...]] = {
     "run_ablation": (("ablation.json", "application/json"),),
     "validate": (("report.html", "text/html"), ("leaderboard.csv", "text/csv")),
 }
-"""Files that a step writes, with their types; clients read them as `mlestar://runs/{run_id}/…`."""
+"""Files that a step writes beside its plots, with their types; clients read them as `mlestar://runs/{run_id}/…`."""
 ALWAYS_SENT = ("run_id", "status", "summary", "next")
 """Fields of a report that are sent even where they are empty."""
 
@@ -46,11 +46,13 @@ def _links(report: Mapping[str, Any], tool: str) -> list[ResourceLink]:
         )
         for number in report.get("windows_changed", [])
     ]
-    files = [
-        ResourceLink(uri=f"mlestar://runs/{run_id}/{name}", name=name, mime_type=mime_type)
-        for name, mime_type in WRITTEN_BY.get(tool, ())
+    # get_run tells of the run's newest job, and so links to what that one wrote.
+    wrote = WRITTEN_BY.get(report.get("job", "") if tool == "get_run" else tool, ())
+    files = [*wrote, *((f"plots/{name}.png", "image/png") for name in report.get("plots", []))]
+    links = [
+        ResourceLink(uri=f"mlestar://runs/{run_id}/{name}", name=name, mime_type=mime_type) for name, mime_type in files
     ]
-    return [*windows, *files]
+    return [*windows, *links]
 
 
 def tool_error(message: str) -> CallToolResult:

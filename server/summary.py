@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import anyio
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -130,7 +131,7 @@ def _estimate(name: str, score: float, interval: list[float] | None) -> str:
 
 def print_runs(console: Console, home: Path) -> None:
     """Print all runs, newest first, or how to start one."""
-    report = list_runs.answer(list_runs.ListRunsRequest(limit=200), Workspace(home))
+    report = anyio.run(list_runs.answer, list_runs.ListRunsRequest(limit=200), Workspace(home))
     if not report.runs:
         console.print("There is no run yet; mle-star run --dataset FILE --target COLUMN makes one.", markup=False)
         return

@@ -3,7 +3,7 @@
 The protocol's own endpoint is `/mcp`; `/healthz` and `/readyz` are for supervisors; `/runs/{run_id}` shows a run live in a browser,
 with its report at `/runs/{run_id}/report.html`. On an address that others can reach a token and the host names they use are
 required. Every request gets an id, which is in the answer's `X-Request-Id` and in its line of the log (one JSON object a line, on
-standard error).
+standard error), with the tool, the run and the outcome where there are any.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -35,10 +36,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..engine.errors import InvalidInput, MleStarError
 from ..engine.run import RunFolder, open_run
+from .announcements import end_listening
 from .app import build_server
 from .resources import report_page
 from .run_state import run_page, run_state
 from .settings import Settings
+from .tracing import add_facts, facts
 
 MCP_PATH = "/mcp"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -54,7 +57,6 @@ _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; 
 _LIVE_POLICY = f"{_REPORT_POLICY}; script-src 'unsafe-inline'; connect-src 'self'"
 
 log = logging.getLogger(__name__)
-request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,9 @@ def serve_http(settings: Settings, address: Address) -> None:
     """Serve many clients over streamable HTTP until SIGTERM or SIGINT; workers end with the server."""
     settings.make_home()
     _log_as_json()
+    server = build_server(settings)
     config = uvicorn.Config(
-        web_app(build_server(settings), settings, address),
+        web_app(server, settings, address),
         host=address.host,
         port=address.port,
         log_config=None,
@@ -121,13 +124,14 @@ def serve_http(settings: Settings, address: Address) -> None:
         timeout_graceful_shutdown=GRACE_S,
     )
     with _listening(address) as listener:
-        _Server(config).run(sockets=[listener])
+        _Server(config, partial(end_listening, server)).run(sockets=[listener])
 
 
 def _listening(address: Address) -> socket.socket:
     """Bind; raises `InvalidInput` where the address cannot be used."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sends small answers at once; without it every answer waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address.host, address.port))
@@ -172,6 +176,7 @@ def _pages(settings: Settings) -> list[Route]:
     async def _of_run(request: Request, answer: Callable[[RunFolder], Response]) -> Response:
         try:
             run = await anyio.to_thread.run_sync(open_run, settings.home, request.path_params["run_id"])
+            add_facts(run_id=run.run_id)
             return await anyio.to_thread.run_sync(answer, run)
         except MleStarError as error:
             return PlainTextResponse(f"{error}\n", status_code=404)
@@ -206,6 +211,7 @@ class Gate:
         self._token = address.token.encode() if address.token else None
         self._security = address.security
         self._buckets = Buckets(REQUESTS_PER_S, BURST, time.monotonic)
+        self._name, self._numbers = uuid4().hex[:12], count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it."""
@@ -214,8 +220,8 @@ class Gate:
             return
         headers = Headers(scope=scope)
         asked = headers.get("x-request-id", "")
-        own_id = asked if _REQUEST_ID.fullmatch(asked) else uuid4().hex[:16]
-        request_id.set(own_id)
+        own_id = asked if _REQUEST_ID.fullmatch(asked) else f"{self._name}-{next(self._numbers)}"
+        facts.set({"request_id": own_id})
         started, status = time.monotonic(), 0
 
         async def answer(message: Message) -> None:
@@ -287,7 +293,16 @@ class Buckets:
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens once it does."""
+    """Says where it listens once it does, and ends open streams before it waits for requests to end."""
+
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End streams, then the server; a stream would otherwise be waited for until patience ends."""
+        self._end_streams()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         """Bind, then tell."""
@@ -299,7 +314,7 @@ class _Server(uvicorn.Server):
 
 
 class _JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, request id, and what the record brings along."""
+    """One JSON object a line: time, level, logger, message, what is known of the request, and what the record brings along."""
 
     _known = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
@@ -311,8 +326,7 @@ class _JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if request_id.get():
-            line["request_id"] = request_id.get()
+        line.update(facts.get() or {})
         line.update({name: value for name, value in vars(record).items() if name not in self._known})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

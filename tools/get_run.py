@@ -42,6 +42,7 @@ class RunReport(Report):
     error: str = ""
     steps: list[StepRow] = Field(default_factory=list)
     result: dict[str, Any] = Field(default_factory=dict, description="Report of the newest job.")
+    plots: list[str] = Field(default_factory=list, description="Of the newest job, see validate.")
 
 
 async def answer(request: GetRunRequest, workspace: Workspace) -> RunReport:
@@ -65,6 +66,7 @@ async def answer(request: GetRunRequest, workspace: Workspace) -> RunReport:
     elif job.report is not None:
         report.summary, report.next = str(job.report.get("summary", "")), str(job.report.get("next", ""))
         report.windows_changed = list(job.report.get("windows_changed", []))
+        report.plots = list(job.report.get("plots", []))
         shown = request.detail == "full" or not (seen is not None and seen.delivered)
         if shown:
             report.result = _result(job, request.detail, report.notes)
@@ -89,7 +91,7 @@ def _steps(entries: list[Entry], detail: Detail) -> list[StepRow]:
 
 def _result(job: Job, detail: Detail, notes: list[str]) -> dict[str, Any]:
     """The newest job's report without what stands in this one already."""
-    known = {"run_id", "status", "summary", "next", "windows_changed", "progress"}
+    known = {"run_id", "status", "summary", "next", "windows_changed", "progress", "plots"}
     result = {
         name: value for name, value in (job.report or {}).items() if name not in known and value not in ([], {}, "")
     }

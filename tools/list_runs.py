@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
+import anyio.lowlevel
 from pydantic import BaseModel, Field
 
 from ..engine.run import RunFolder
 from .contract import Report, Request, Status, Tool
 from .workspace import Workspace
+
+_ROWS_AT_ONCE = 10
 
 
 class ListRunsRequest(Request):
@@ -37,10 +40,14 @@ class ListRunsReport(Report):
     runs: list[RunRow] = Field(default_factory=list)
 
 
-def answer(request: ListRunsRequest, workspace: Workspace) -> ListRunsReport:
-    """List them."""
+async def answer(request: ListRunsRequest, workspace: Workspace) -> ListRunsReport:
+    """List them; now and then other calls get their turn."""
     found = workspace.runs()
-    rows = [_row(run, workspace) for run in found[: request.limit]]
+    rows = []
+    for run in found[: request.limit]:
+        rows.append(_row(run, workspace))
+        if len(rows) % _ROWS_AT_ONCE == 0:
+            await anyio.lowlevel.checkpoint()
     more = f", the newest {len(rows)} are shown" if len(rows) < len(found) else ""
     return ListRunsReport(
         summary=f"{len(found)} runs{more}." if found else "There is no run yet.",

@@ -79,6 +79,7 @@ class ValidateReport(Report):
     report_html: str = ""
     report_json: str = ""
     leaderboard_csv: str = ""
+    plots: list[str] = Field(default_factory=list, description="Names: mlestar://runs/{run_id}/plots/{name}.png.")
 
     def digest(self) -> str:
         """Verdict, failed gates and findings for the window."""
@@ -145,6 +146,7 @@ def work(request: ValidateRequest, experiment: Experiment) -> ValidateReport:
         report_html=str(files.html),
         report_json=str(files.json),
         leaderboard_csv=str(files.leaderboard),
+        plots=list(files.plots),
     )
 
 

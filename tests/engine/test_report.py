@@ -105,6 +105,20 @@ def test_the_verdict_comes_first_and_every_part_is_there(
     assert "mle-star predict --model" in text
 
 
+def test_every_plot_is_also_an_image_and_those_of_an_earlier_report_go(
+    reported: tuple[Experiment, Validation, ReportFiles],
+) -> None:
+    experiment, validation, files = reported
+    folder = experiment.run.plots_path
+    assert {"estimates", "predictions"} <= set(files.plots)
+    (folder / "old.png").write_bytes(b"")
+    experiment.deadline = Deadline(14)
+    assert write_report(experiment, validation).plots == files.plots
+    images = {path.stem: path.read_bytes() for path in folder.iterdir()}
+    assert set(images) == set(files.plots)
+    assert all(image.startswith(b"\x89PNG") and len(image) < 300_000 for image in images.values())
+
+
 def test_pictures_do_not_share_names(reported: tuple[Experiment, Validation, ReportFiles]) -> None:
     identifiers = re.findall(r'\bid="([^"]+)"', reported[2].html.read_text())
     assert len(identifiers) == len(set(identifiers))

@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import pytest
 from mcp.client import Client
-from mcp.server.subscriptions import ResourceUpdated
-from mcp_types import ResourceUpdatedNotification
+from mcp.server.subscriptions import ResourcesListChanged, ResourceUpdated
+from mcp_types import ResourceListChangedNotification, ResourceUpdatedNotification
 from mle_star.engine.run import create_run
 from mle_star.engine.windows import add_entry
 from mle_star.server.app import build_server
@@ -110,3 +110,39 @@ async def heard_within(heard: list[str], count: int) -> None:
     with anyio.fail_after(WITHIN_S):
         while len(heard) < count:
             await anyio.sleep(0.02)
+
+
+async def test_a_listener_hears_that_a_run_and_a_report_have_appeared(settings: Settings, home: Path) -> None:
+    create_run(home, "before")
+    async with Client(build_server(settings)) as client, client.listen(resources_list_changed=True) as events:
+        with anyio.move_on_after(0.6) as quiet:
+            await anext(events)
+        assert quiet.cancelled_caught
+        run = create_run(home, "fresh")
+        with anyio.fail_after(WITHIN_S):
+            assert await anext(events) == ResourcesListChanged()
+        assert f"mlestar://runs/{run.run_id}/report" in await listed_uris(client)
+        run.journal.append("ablation", {"rows": []})
+        with anyio.fail_after(WITHIN_S):
+            assert await anext(events) == ResourcesListChanged()
+        assert f"mlestar://runs/{run.run_id}/ablation.json" in await listed_uris(client)
+
+
+async def test_an_older_client_that_has_listed_is_told_of_a_new_run(settings: Settings, home: Path) -> None:
+    heard: list[str] = []
+
+    async def on_message(message: Any) -> None:
+        if isinstance(message, ResourceListChangedNotification):
+            heard.append("list")
+
+    async with Client(build_server(settings), mode="legacy", message_handler=on_message) as client:
+        assert client.server_capabilities.resources is not None
+        assert client.server_capabilities.resources.list_changed is True
+        await listed_uris(client)
+        await anyio.sleep(0.6)
+        await anyio.to_thread.run_sync(write, home, "fresh", 1)
+        await heard_within(heard, 1)
+
+
+async def listed_uris(client: Client) -> set[str]:
+    return {str(resource.uri) for resource in (await client.list_resources(cache_mode="bypass")).resources}

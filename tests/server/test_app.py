@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -198,3 +199,22 @@ async def test_what_a_step_wrote_is_a_resource_and_before_that_names_the_call(cl
     ablation = (await client.read_resource(f"mlestar://runs/{run.run_id}/ablation.json")).contents[0]
     assert (leaderboard.mime_type, leaderboard.text) == ("text/csv", "rank,model\n1,lightgbm\n")  # type: ignore[union-attr]
     assert json.loads(ablation.text)["rows"][0]["block"] == "model.lightgbm"  # type: ignore[union-attr]
+
+
+async def test_a_plot_is_an_image_and_nothing_else_of_the_folder_is_given_away(client: Client, home: Path) -> None:
+    run = create_run(home, "plots")
+    address = f"mlestar://runs/{run.run_id}/plots"
+    with pytest.raises(MCPError, match="validate"):
+        await client.read_resource(f"{address}/progress.png")
+    run.plots_path.mkdir(parents=True)
+    (run.plots_path / "progress.png").write_bytes(b"\x89PNG picture")
+    (run.path / "secret.png").write_bytes(b"secret")
+    picture = (await client.read_resource(f"{address}/progress.png")).contents[0]
+    assert picture.mime_type == "image/png"
+    assert base64.b64decode(picture.blob) == b"\x89PNG picture"  # type: ignore[union-attr]
+    listed = {str(resource.uri) for resource in (await client.list_resources()).resources}
+    assert {f"{address}/progress.png", f"mlestar://runs/{run.run_id}/report"} <= listed
+    for name in ("..%2F..%2Fsecret", "../../secret", "nothing", "progress.png"):
+        with pytest.raises(MCPError) as refused:
+            await client.read_resource(f"{address}/{name}.png")
+        assert refused.value.error.code == INVALID_PARAMS

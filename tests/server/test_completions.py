@@ -77,3 +77,9 @@ async def test_nothing_is_told_of_files_outside_the_allowed_folders(
     (data / "link.csv").symlink_to(secret)
     for path in (secret, data / "link.csv", data / "missing.csv", Path("/etc/passwd")):
         assert await values(settings, PLAYBOOK, "target", "", {"dataset": str(path)}) == []
+
+
+async def test_components_are_offered_as_blocks_to_refine(settings: Settings) -> None:
+    refinement = PromptReference(type="ref/prompt", name="refinement")
+    assert "encode.onehot" in await values(settings, refinement, "block", "")
+    assert await values(settings, refinement, "block", "model.light") == ["model.lightgbm"]

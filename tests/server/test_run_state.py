@@ -42,6 +42,7 @@ async def test_the_state_of_a_run_grows_with_its_reports(settings: Settings, run
     run.journal.append("report", {"tool": "build_baselines", "report": {"summary": "new"}})
     state = run_state(run)
     assert (state["status"], state["target"], state["metric"], state["summary"]) == ("finished", "y", "roc_auc", "new")
+    assert state["step"] == ""
     assert list(state["reports"]) == ["profile_dataset", "build_baselines"]
     async with Client(build_server(settings)) as client:
         read = (await client.read_resource(f"mlestar://runs/{run.run_id}/state")).contents[0].text  # type: ignore[union-attr]

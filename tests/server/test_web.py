@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.client import Client
 from mle_star.engine.errors import InvalidInput
+from mle_star.engine.run import create_run
 from mle_star.server.web import LARGEST_BODY, Address, Buckets, Gate, address_of
 from served import COMMAND, call, group_members, small_table, structured, until
 
@@ -49,6 +52,10 @@ class Served:
         assert first["message"] == "serving"
         self.url = first["url"]
         self.port = int(self.url.rsplit(":", 1)[1].partition("/")[0])
+        self._log: list[str] = []
+        # Somebody has to read the log: a full pipe would stop the server.
+        self._reader = threading.Thread(target=self._log.extend, args=(self.process.stderr,), daemon=True)
+        self._reader.start()
 
     def request(
         self, method: str, path: str, body: bytes | None = None, **headers: str
@@ -65,24 +72,33 @@ class Served:
     def stop(self) -> list[dict[str, Any]]:
         """End the server as a supervisor would; returns what it has logged."""
         self.process.send_signal(signal.SIGTERM)
-        _, errors = self.process.communicate(timeout=15)
-        return [json.loads(line) for line in errors.splitlines()]
+        self._leave()
+        return [json.loads(line) for line in self._log]
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self._leave()
+
+    def _leave(self) -> None:
+        self.process.wait(timeout=15)
+        self._reader.join(timeout=5)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("open"))
     yield served
-    served.process.kill()
-    served.process.communicate()
+    served.kill()
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("guarded"), "--token-env", "TEST_TOKEN", token=TOKEN)
     yield served
-    served.process.kill()
-    served.process.communicate()
+    served.kill()
 
 
 @pytest.mark.anyio
@@ -176,6 +192,39 @@ def test_every_request_has_an_id_and_a_line_in_the_log(tmp_path: Path) -> None:
     logged = [line for line in lines if line["message"] == "request"]
     assert [line["request_id"] for line in logged] == ["my-id-1", theirs["x-request-id"]]
     assert all(line["status"] == 200 and line["path"] == "/healthz" for line in logged)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_the_log_says_which_tool_and_run_a_request_was_about(tmp_path: Path, era: Any) -> None:
+    served = Served(tmp_path)
+    run = create_run(served.home, "logged")
+    async with Client(served.url, mode=era) as client:
+        structured(await client.call_tool("get_run", {"run_id": run.run_id}))
+        await client.call_tool("get_run", {"run_id": "run_nobody_0001"})
+        await client.read_resource(f"context7://runs/{run.run_id}/windows/1")
+    lines = [line for line in await anyio.to_thread.run_sync(served.stop) if line["message"] == "request"]
+    assert all(line["request_id"] for line in lines)
+    told = [(line.get("tool"), line.get("run_id"), line.get("outcome")) for line in lines if "run_id" in line]
+    assert told == [
+        ("get_run", run.run_id, "finished"),
+        ("get_run", "run_nobody_0001", "error"),
+        (None, run.run_id, None),
+    ]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_a_server_that_is_listened_to_ends_at_once_and_in_order(tmp_path: Path, era: Any) -> None:
+    served = Served(tmp_path)
+    async with Client(served.url, mode=era) as client, AsyncExitStack() as streams:
+        if era == "auto":
+            await streams.enter_async_context(client.listen(resource_subscriptions=["context7://windows/1"]))
+        await client.list_resources()
+        began = time.monotonic()
+        lines = await anyio.to_thread.run_sync(served.stop)
+        assert time.monotonic() - began < 3.0
+    assert [line for line in lines if "traceback" in line] == []
 
 
 @pytest.mark.anyio
