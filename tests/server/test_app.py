@@ -217,4 +217,4 @@ async def test_a_plot_is_an_image_and_nothing_else_of_the_folder_is_given_away(c
     for name in ("..%2F..%2Fsecret", "../../secret", "nothing", "progress.png"):
         with pytest.raises(MCPError) as refused:
             await client.read_resource(f"{address}/{name}.png")
-        assert refused.value.error.code == INVALID_PARAMS
+        assert refused.value.error.code == unknown_resource(client)
