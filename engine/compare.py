@@ -105,29 +105,36 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(value) for value in adjusted)
 
 
-def interval_of_mean(fold_scores: Sequence[float], test_train_ratio: float) -> Interval | None:
-    """95 % interval of a cross-validation score, with the same correction; None with fewer than two folds."""
-    scores = _checked(fold_scores)
-    if len(scores) < 2:
-        return None
-    reach = float(stdtrit(len(scores) - 1, 0.5 + _CONFIDENCE / 2)) * corrected_standard_error(scores, test_train_ratio)
-    return float(scores.mean()) - reach, float(scores.mean()) + reach
-
-
 def interval_of_next(centre: float, block_scores: Sequence[float], metric: Metric) -> Interval | None:
-    """95 % prediction interval around `centre` of the score on the next block of time; None with fewer than two blocks.
+    """95 % prediction interval around `centre` of the score on new rows, about as many as a block has; None with fewer than two.
 
-    As wide as the scores of past blocks `(k,)` differ from each other: `t(k − 1) · s · sqrt(1 + 1/k)`. The next block is one draw
-    more, not the mean of many, so an interval of the mean is too narrow for it. Never beyond the metric's best value.
+    A block is a fold, or a period where time orders the rows. As wide as the scores of known blocks `(k,)` differ from each
+    other: `t(k − 1) · s · sqrt(1 + 1/k)`. The next block is one draw more, not the mean of many, so an interval of the mean is too
+    narrow for it. Never beyond the metric's best value.
     """
     scores = _checked(block_scores)
     k = len(scores)
     if k < 2:
         return None
     reach = float(stdtrit(k - 1, 0.5 + _CONFIDENCE / 2) * scores.std(ddof=1) * np.sqrt(1.0 + 1.0 / k))
+    return _possible(centre, centre - reach, centre + reach, metric)
+
+
+def interval_of_sample(score: float, resampled: Sequence[float], metric: Metric) -> Interval:
+    """95 % prediction interval around `score` of the score on as many new rows, from scores of bootstrap samples of these rows.
+
+    Their percentiles say how far the score is from the truth; the new rows are as far from it again, on either side.
+    """
+    low, high = np.percentile(_checked(resampled), [50 - 50 * _CONFIDENCE, 50 + 50 * _CONFIDENCE])
+    below, above = max(0.0, score - float(low)), max(0.0, float(high) - score)
+    return _possible(score, score - np.sqrt(2.0) * below, score + np.sqrt(2.0) * above, metric)
+
+
+def _possible(centre: float, low: float, high: float, metric: Metric) -> Interval:
+    """Cut an interval at the metric's best value."""
     if metric.greater_is_better:
-        return centre - reach, min(centre + reach, max(1.0, centre))
-    return max(centre - reach, min(0.0, centre)), centre + reach
+        return float(low), float(min(high, max(1.0, centre)))
+    return float(max(low, min(0.0, centre))), float(high)
 
 
 def _checked(scores: Sequence[float]) -> np.ndarray:

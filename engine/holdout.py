@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .compare import Interval, interval_of_next
+from .compare import Interval, interval_of_next, interval_of_sample
 from .deadline import Deadline
 from .experiment import Experiment
 from .final import Chosen, FinalModel
@@ -27,7 +27,7 @@ class Holdout:
     choice : str
         Key of the choice whose model (fitted on development rows only) was scored.
     interval : (float, float) or None
-        95 % percentile bootstrap over rows, over whole groups where the split keeps groups together; None without time for it.
+        95 %, for as many new rows: bootstrap over rows, over whole groups where the split keeps them together; None without time for it.
         Where time orders the rows, a prediction interval for the next block: periods differ by more than the draw of their rows.
     members : int
         Members of the model that was scored.
@@ -92,16 +92,15 @@ def read_holdout(
     if experiment.split.kind == "time":
         interval = interval_of_next(score, [*choice.scores, score], metric)
     else:
-        interval = bootstrap_interval(experiment, y, prediction, deadline.at_most(_BOOTSTRAP_S))
+        resampled = _resampled_scores(experiment, y, prediction, deadline.at_most(_BOOTSTRAP_S))
+        interval = interval_of_sample(score, resampled, metric) if len(resampled) >= _FEWEST_RESAMPLES else None
     reading = Holdout(choice_key(choice), score, interval, len(rows), len(model.members))
     experiment.record("holdout_read", asdict(reading))
     return reading
 
 
-def bootstrap_interval(
-    experiment: Experiment, y: np.ndarray, prediction: np.ndarray, clock: Deadline
-) -> Interval | None:
-    """95 % percentile bootstrap interval of the score of sealed rows `y (n,)`, `prediction (n, n_outputs)`."""
+def _resampled_scores(experiment: Experiment, y: np.ndarray, prediction: np.ndarray, clock: Deadline) -> list[float]:
+    """Scores of bootstrap samples of sealed rows `y (n,)`, `prediction (n, n_outputs)`; of whole groups where they are split by."""
     rng = np.random.default_rng(experiment.seed)
     groups = experiment.split.groups
     units: list[np.ndarray] | None = None
@@ -120,7 +119,4 @@ def bootstrap_interval(
         if experiment.task.is_classification and len(np.unique(y[rows])) < 2:
             continue
         scores.append(experiment.task.metric.score(y[rows], prediction[rows]))
-    if len(scores) < _FEWEST_RESAMPLES:
-        return None
-    low, high = np.percentile(scores, [2.5, 97.5])
-    return float(low), float(high)
+    return scores

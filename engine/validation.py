@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .checking import NO_TIME, CheckOutcome, by_severity, run_checks, sample
-from .compare import Interval, interval_of_mean, interval_of_next, paired_comparison
+from .compare import Interval, interval_of_next, paired_comparison
 from .deadline import Deadline
 from .errors import Cancelled, DeadlinePassed, MleStarError
 from .examination import Examination, examine_fold, heaviest
@@ -57,7 +57,7 @@ class Validation:
     Attributes
     ----------
     cv_interval : (float, float) or None
-        95 %, corrected for shared training rows; where time orders the folds, for the score on the next block; None with one fold.
+        95 %, for the score on new rows, as many as a fold has (the next block where time orders them); None with one fold.
     holdout : Holdout or None
         The reading of the sealed rows by this choice; None where there is none or where another choice made it, and
         `holdout_note` says so.
@@ -193,10 +193,11 @@ class _Inspection:
         )  # fmt: skip
 
     def _cv_interval(self) -> Interval | None:
-        choice, experiment = self.choice, self.experiment
-        if experiment.split.kind == "time":
-            return interval_of_next(choice.mean, choice.scores, experiment.task.metric)
-        return interval_of_mean(choice.scores, experiment.evaluator.test_train_ratio)
+        """Of the score on new rows. Under time order the sealed rows, once read, are a block that shows how blocks differ, too."""
+        choice, known = self.choice, list(self.choice.scores)
+        if self.experiment.split.kind == "time" and self.holdout is not None:
+            known.append(self.holdout.score)
+        return interval_of_next(choice.mean, known, self.experiment.task.metric)
 
     def _tell(self, message: str, done: int) -> None:
         self.experiment.progress("validation", message, done, 4, self.choice.mean)

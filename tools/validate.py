@@ -62,7 +62,7 @@ class ValidateReport(Report):
     metric: str = ""
     cross_validation: float | None = None
     cross_validation_interval: tuple[float, float] | None = Field(
-        default=None, description="95 %, corrected; of the next block under time order."
+        default=None, description="95 %, for the score on new rows."
     )
     holdout: float | None = Field(default=None, description="Sealed rows, read once in the life of a run.")
     holdout_interval: tuple[float, float] | None = None

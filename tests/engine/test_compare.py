@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mle_star.engine.compare import accept, holm, interval_of_mean, interval_of_next, paired_comparison
+from mle_star.engine.compare import accept, holm, interval_of_next, interval_of_sample, paired_comparison
 from mle_star.engine.task import METRICS
 from scipy import stats
 
@@ -113,15 +113,6 @@ def test_holm_never_lowers_a_p_value_and_keeps_their_order(p_values):
     assert ranked == sorted(ranked)
 
 
-def test_the_interval_of_a_mean_is_wider_than_the_naive_one_and_needs_two_folds():
-    folds = [0.80, 0.82, 0.79, 0.84, 0.81]
-    low, high = interval_of_mean(folds, 0.25)
-    naive = stats.t.interval(0.95, 4, loc=np.mean(folds), scale=stats.sem(folds))
-    assert (high - low) == pytest.approx((naive[1] - naive[0]) * 1.5)
-    assert (low + high) / 2 == pytest.approx(np.mean(folds))
-    assert interval_of_mean([0.8], 0.25) is None
-
-
 def test_the_interval_of_the_next_block_covers_it_as_often_as_it_says():
     rng = np.random.default_rng(3)
     inside = 0
@@ -139,6 +130,18 @@ def test_no_interval_of_a_next_block_promises_more_than_perfect(blocks):
     assert interval_of_next(centre, blocks, RMSE)[0] >= 0.0
     low, high = interval_of_next(centre, blocks, AUC)
     assert low <= centre <= high
+
+
+def test_the_interval_of_a_sample_covers_as_many_new_rows_as_often_as_it_says():
+    rng = np.random.default_rng(5)
+    inside = 0
+    for _ in range(600):
+        rows, fresh = rng.normal(10.0, 3.0, size=(2, 80))
+        resampled = rows[rng.integers(0, 80, size=(200, 80))].mean(axis=1)
+        low, high = interval_of_sample(float(rows.mean()), list(resampled), RMSE)
+        inside += low <= fresh.mean() <= high
+    assert 0.92 <= inside / 600 <= 0.98
+    assert interval_of_sample(0.99, [0.97, 0.99, 1.0], AUC)[1] <= 1.0
 
 
 def test_one_block_says_nothing_about_the_next():
