@@ -18,6 +18,19 @@ from mle_star.engine.run import RunFolder
 from mle_star.tools.contract import Report
 
 
+def _fill(path: Path) -> None:
+    """Write until nothing more fits, then a little to the journal."""
+    with path.open("wb", buffering=0) as file:
+        for size in (2**20, 2**12, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def perform(
     name: str,
     arguments: dict[str, Any],
@@ -55,4 +68,22 @@ def perform(
         time.sleep(0.8)
         report_progress({"phase": name, "message": "half", "done": 1, "total": 2})
         time.sleep(0.8)
+    elif course == "one score":
+        report_progress({"phase": name, "message": "scored", "done": 1, "total": 3, "best_score": 0.75})
+        report_progress({"phase": name, "message": "thinking", "done": 2, "total": 3, "best_score": None})
+        time.sleep(600)
+    elif course == "stop itself":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif course == "fill the disk":
+        _fill(run.path / "filler")
+    elif course == "fill the disk slowly":
+        with (run.path / "filler").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(2**20))
+                time.sleep(0.02)
+    elif course == "keep writing":
+        with (run.path / "kept").open("a", encoding="utf-8") as file:
+            while True:
+                run.journal.append("written", {"text": "x" * 10_000})
+                file.write("x" * 10_000)
     return Report(run_id=run.run_id, summary=f"{name} on {threads} threads, {home.name}", next="stop")
