@@ -18,13 +18,17 @@ from mle_star.engine.run import RunFolder
 from mle_star.tools.contract import Report
 
 
-def _fill(path: Path) -> None:
-    """Write until nothing more fits, then a little to the journal."""
-    with path.open("wb", buffering=0) as file:
-        for size in (2**20, 2**12, 1):
+def _write(course: str, run: RunFolder) -> None:
+    """Write to the run's folder: until nothing more fits, or with pauses, or to the journal too."""
+    with (run.path / "filler").open("ab", buffering=0) as file:
+        # The last bytes too: what comes next then has no room at all.
+        for size in (2**20, 2**12, 1) if course == "fill the disk" else (2**20,):
             try:
-                while True:
-                    file.write(bytes(size))
+                while file.write(bytes(size if course != "keep writing" else 1)):
+                    if course == "fill the disk slowly":
+                        time.sleep(0.05)
+                    if course == "keep writing":
+                        run.journal.append("written", {"text": "x" * 10_000})
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
@@ -74,16 +78,6 @@ def perform(
         time.sleep(600)
     elif course == "stop itself":
         os.kill(os.getpid(), signal.SIGSTOP)
-    elif course == "fill the disk":
-        _fill(run.path / "filler")
-    elif course == "fill the disk slowly":
-        with (run.path / "filler").open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(2**20))
-                time.sleep(0.02)
-    elif course == "keep writing":
-        with (run.path / "kept").open("a", encoding="utf-8") as file:
-            while True:
-                run.journal.append("written", {"text": "x" * 10_000})
-                file.write("x" * 10_000)
+    elif course in {"fill the disk", "fill the disk slowly", "keep writing"}:
+        _write(course, run)
     return Report(run_id=run.run_id, summary=f"{name} on {threads} threads, {home.name}", next="stop")

@@ -190,6 +190,9 @@ async def test_a_job_that_fills_memory_is_ended_with_a_typed_failure(jobs: Jobs,
     assert state.error is not None
     assert state.error.kind == "memory"
     assert "400 MB" in state.error.message
+    assert "Use fewer rows or columns" in state.error.message
+    jobs.mark_delivered(run, state)
+    assert (await outcome(jobs, run, "finish")).status == "finished"
 
 
 async def test_a_job_that_overruns_its_budget_is_ended(

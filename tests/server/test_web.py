@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.client import Client
 from mle_star.engine.errors import InvalidInput
+from mle_star.engine.run import RunFolder
 from mle_star.server.web import LARGEST_BODY, Address, Buckets, Gate, address_of
 from served import COMMAND, call, group_members, small_table, structured, until
 
@@ -33,6 +34,7 @@ class Served:
         self.data = folder / "data"
         self.data.mkdir(parents=True, exist_ok=True)
         environment = {name: os.environ[name] for name in ("PYTHONPATH", "PATH", "HOME") if name in os.environ}
+        environment["MLE_STAR_WARM"] = "0"
         if token is not None:
             environment["TEST_TOKEN"] = token
         given = ["--http", "--port", "0", "--home", str(self.home), "--allow", str(self.data), *options]
@@ -272,3 +274,18 @@ def test_one_client_does_not_use_up_the_bucket_of_another() -> None:
     buckets = Buckets(rate=1.0, burst=2, clock=lambda: 0.0)
     assert [buckets.take("a") for _ in range(3)] == [0.0, 0.0, 1.0]
     assert buckets.take("b") == 0.0
+
+
+async def test_a_client_that_disconnects_in_mid_call_finds_its_work_done(server: Served) -> None:
+    async with Client(server.url) as client:
+        profile = await call(client, "profile_dataset", path=str(small_table(server.data)), target="Churn", seed=5)
+    asked = {"run_id": profile["run_id"], "learners": ["linear", "decision_tree"], "time_budget_s": 30}
+    run = RunFolder(server.home / "runs" / profile["run_id"])
+    async with anyio.create_task_group() as lost, Client(server.url) as client:
+        lost.start_soon(client.call_tool, "build_baselines", {**asked, "wait_s": 60})
+        await until(lambda: sum(1 for _ in run.journal.read("job_started")) == 2, 20)
+        lost.cancel_scope.cancel()
+    async with Client(server.url) as client:
+        report = await call(client, "build_baselines", **asked, wait_s=60)
+    assert report["status"] == "finished"
+    assert sum(1 for _ in run.journal.read("job_started")) == 2, "the work went on and was not begun again"
