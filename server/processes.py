@@ -51,11 +51,12 @@ class WorkerProcess:
         self.channel.settimeout(_TAKEN_WITHIN_S)
         sent = socket.send_fds(self.channel, [body], [lock, log])
         self.channel.sendall(body[sent:])
+        self.channel.setblocking(False)
 
     def gave_sign(self) -> bool:
-        """Whether it has sent a sign of life since the last look."""
+        """Whether it has sent a sign of life since the last look; never waits, once it has its order."""
         try:
-            return bool(self.channel.recv(4096, socket.MSG_DONTWAIT))
+            return bool(self.channel.recv(4096))
         except OSError:
             return False
 

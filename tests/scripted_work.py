@@ -26,7 +26,7 @@ def _write(course: str, run: RunFolder) -> None:
             try:
                 while file.write(bytes(size if course != "keep writing" else 1)):
                     if course == "fill the disk slowly":
-                        time.sleep(0.05)
+                        time.sleep(0.2)
                     if course == "keep writing":
                         run.journal.append("written", {"text": "x" * 10_000})
             except OSError as error:
