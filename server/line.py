@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..engine.errors import Busy
@@ -38,7 +38,6 @@ class Turn:
     lock: int
     queued_at: int = 0
     """Where in the journal it was queued; 0: it never waited."""
-    entered: float = field(default_factory=time.monotonic)
 
 
 class Line:
@@ -144,9 +143,10 @@ class Line:
 
     def _tell(self, turn: Turn, place: int) -> None:
         message = f"{ordinal(place)} in line behind {self._at_work} at work"
+        event = {"job_id": turn.job_id, "phase": IN_LINE, "message": message, "done": 0, "total": 0}
         # The place is for people to read; nothing depends on it.
         with suppress(OSError, sqlite3.Error):
-            turn.run.journal.append(PROGRESS, {"job_id": turn.job_id, "phase": IN_LINE, "message": message})
+            turn.run.journal.append(PROGRESS, event)
 
 
 def ordinal(number: int) -> str:

@@ -17,6 +17,8 @@ from mle_star.engine.errors import InvalidInput
 from mle_star.engine.run import RunFolder
 from mle_star.tools.contract import Report
 
+SIGNALS = {"die": signal.SIGKILL, "report and die": signal.SIGKILL, "stop itself": signal.SIGSTOP}
+
 
 def _write(course: str, run: RunFolder) -> None:
     """Write to the run's folder: until nothing more fits, or with pauses, or to the journal too."""
@@ -66,8 +68,10 @@ def perform(
         raise KeyError(f"secret {Path(__file__)}")
     elif course == "disk full":
         raise OSError(errno.ENOSPC, "No space left on device")
-    elif course == "die" or (course == "die once" and sum(1 for _ in run.journal.read("evaluation")) == 1):
-        os.kill(os.getpid(), signal.SIGKILL)
+    elif course in SIGNALS or (course == "die once" and sum(1 for _ in run.journal.read("evaluation")) == 1):
+        if course == "report and die":
+            run.journal.append("report", {"tool": name, "report": {"summary": "reported"}})
+        os.kill(os.getpid(), SIGNALS.get(course, signal.SIGKILL))
     elif course == "a while":
         time.sleep(0.8)
         report_progress({"phase": name, "message": "half", "done": 1, "total": 2})
@@ -76,8 +80,6 @@ def perform(
         report_progress({"phase": name, "message": "scored", "done": 1, "total": 3, "best_score": 0.75})
         report_progress({"phase": name, "message": "thinking", "done": 2, "total": 3, "best_score": None})
         time.sleep(600)
-    elif course == "stop itself":
-        os.kill(os.getpid(), signal.SIGSTOP)
     elif course in {"fill the disk", "fill the disk slowly", "keep writing"}:
         _write(course, run)
     return Report(run_id=run.run_id, summary=f"{name} on {threads} threads, {home.name}", next="stop")

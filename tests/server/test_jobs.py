@@ -155,6 +155,15 @@ async def test_a_waiting_call_gets_the_outcome_of_the_work_that_went_on(jobs: Jo
     assert sum(1 for _ in run.journal.read("evaluation")) == 2
 
 
+async def test_work_that_was_done_but_for_its_end_is_not_done_again(jobs: Jobs, run: RunFolder) -> None:
+    state = await outcome(jobs, run, "report and die")
+    assert (state.status, state.report) == ("finished", {"summary": "reported"})
+    assert sum(1 for _ in run.journal.read("evaluation")) == 1
+    jobs.mark_delivered(run, state)
+    await outcome(jobs, run, "report and die")
+    assert sum(1 for _ in run.journal.read("evaluation")) == 2, "once it was told, the same call is new work"
+
+
 async def test_work_that_always_kills_its_worker_is_given_up(jobs: Jobs, run: RunFolder) -> None:
     state = await outcome(jobs, run, "die")
     assert state.status == "interrupted"
