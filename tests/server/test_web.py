@@ -276,6 +276,7 @@ def test_one_client_does_not_use_up_the_bucket_of_another() -> None:
     assert buckets.take("b") == 0.0
 
 
+@pytest.mark.anyio
 async def test_a_client_that_disconnects_in_mid_call_finds_its_work_done(server: Served) -> None:
     async with Client(server.url) as client:
         profile = await call(client, "profile_dataset", path=str(small_table(server.data)), target="Churn", seed=5)
