@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -282,10 +283,20 @@ async def test_a_client_that_disconnects_in_mid_call_finds_its_work_done(server:
         profile = await call(client, "profile_dataset", path=str(small_table(server.data)), target="Churn", seed=5)
     asked = {"run_id": profile["run_id"], "learners": ["linear", "decision_tree"], "time_budget_s": 30}
     run = RunFolder(server.home / "runs" / profile["run_id"])
-    async with anyio.create_task_group() as lost, Client(server.url) as client:
-        lost.start_soon(client.call_tool, "build_baselines", {**asked, "wait_s": 60})
+    client_that_leaves = (
+        "import anyio, json, sys\nfrom mcp.client import Client\n"
+        "async def main():\n"
+        "    async with Client(sys.argv[1]) as client:\n"
+        "        await client.call_tool('build_baselines', json.loads(sys.argv[2]))\n"
+        "anyio.run(main)\n"
+    )
+    waiting = json.dumps({**asked, "wait_s": 60})
+    process = subprocess.Popen([sys.executable, "-c", client_that_leaves, server.url, waiting])
+    try:
         await until(lambda: sum(1 for _ in run.journal.read("job_started")) == 2, 20)
-        lost.cancel_scope.cancel()
+    finally:
+        process.kill()
+        process.wait()
     async with Client(server.url) as client:
         report = await call(client, "build_baselines", **asked, wait_s=60)
     assert report["status"] == "finished"
