@@ -27,8 +27,8 @@ class Holdout:
     choice : str
         Key of the choice whose model (fitted on development rows only) was scored.
     interval : (float, float) or None
-        95 %, for as many new rows: bootstrap over rows, over whole groups where the split keeps them together; None without time for it.
-        Where time orders the rows, a prediction interval for the next block: periods differ by more than the draw of their rows.
+        95 %, for as many new rows: bootstrap over rows, over whole groups where the split keeps them together; None without
+        time for it. Where time orders the rows, for the next block: periods differ by more than the draw of their rows.
     members : int
         Members of the model that was scored.
     """

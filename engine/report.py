@@ -67,7 +67,7 @@ def collect(experiment: Experiment, validation: Validation) -> dict[str, Any]:
     return {
         "run_id": experiment.run.run_id,
         "written_at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "seconds": round(time.time() - opened.at, 1) if opened else None,
+        "seconds": round(max(0.0, time.time() - opened.at), 1) if opened else None,
         "dataset": {
             "name": dataset.name,
             "target": dataset.target,

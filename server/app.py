@@ -150,6 +150,7 @@ def build_server(settings: Settings) -> MCPServer[None]:
         try:
             async with anyio.create_task_group() as background:
                 background.start_soon(announcer.watch)
+                background.start_soon(jobs.keep_warm)
                 yield
                 background.cancel_scope.cancel()
         finally:

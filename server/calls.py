@@ -22,9 +22,9 @@ from pydantic import ValidationError
 
 from ..engine.errors import MleStarError
 from ..engine.run import RunFolder
-from ..tools.contract import JobRequest, Progress, Report, Request, Tool
+from ..tools.contract import JobRequest, Report, Request, Tool
 from ..tools.profile_dataset import ProfileRequest
-from ..tools.workspace import Workspace
+from ..tools.workspace import Workspace, progress_of
 from .errors import argument_message, disk_full_message, is_disk_full, unexpected_message
 from .job_state import ENDED, JobState
 from .jobs import Jobs
@@ -165,7 +165,7 @@ def settle(jobs: Jobs, run: RunFolder, state: JobState) -> None:
 
 
 async def watch(jobs: Jobs, run: RunFolder, job_id: str, wait_s: float, notify: Notify) -> JobState:
-    """Wait for a job and tell the client where it stands: progress is the seconds worked, which only ever grow."""
+    """Wait for a job and tell the client where it stands: progress is the seconds since it began or was queued, which only grow."""
     until = time.monotonic() + wait_s
     sent_at = 0.0
 
@@ -175,11 +175,11 @@ async def watch(jobs: Jobs, run: RunFolder, job_id: str, wait_s: float, notify: 
         if now - sent_at < NOTIFY_EVERY_S:
             return
         sent_at = now
-        worked = time.time() - started_at
-        await notify(round(worked, 1), budget_s if budget_s > worked else None, _progress_text(event))
+        worked = worked_s + now - began
+        await notify(round(worked, 1), budget_s if budget_s > worked else None, progress_text(event))
 
-    first = jobs.state(run, job_id)
-    started_at = first.started_at if first is not None else time.time()
+    first, began = jobs.state(run, job_id), time.monotonic()
+    worked_s = first.worked_s if first is not None else 0.0
     budget_s = float(first.arguments.get("time_budget_s") or 0.0) if first is not None else 0.0
     while True:
         left = until - time.monotonic()
@@ -191,13 +191,13 @@ async def watch(jobs: Jobs, run: RunFolder, job_id: str, wait_s: float, notify: 
 
 def running_report(run: RunFolder, state: JobState) -> Report:
     """What a slow tool answers when its patience ends before the work does."""
-    worked = time.time() - state.started_at
+    doing = "waits for its turn" if state.queued else "is at work"
     return Report(
         run_id=run.run_id,
         status="running",
-        summary=f"{state.tool} is at work on {run.run_id} ({worked:.0f} s so far): {_progress_text(state.progress)}.",
+        summary=f"{state.tool} {doing} on {run.run_id} ({state.worked_s:.0f} s so far): {progress_text(state.progress)}.",
         next=f"get_run(run_id={run.run_id!r}, wait_s=45)",
-        progress=Progress.model_validate(state.progress) if state.progress else None,
+        progress=progress_of(state),
     )
 
 
@@ -224,7 +224,8 @@ def _decoded(value: Any) -> Any:
     return value
 
 
-def _progress_text(event: dict[str, Any] | None) -> str:
+def progress_text(event: dict[str, Any] | None) -> str:
+    """A progress event in one line: `baselines 3/9: lightgbm scored, best 0.846`."""
     if not event:
         return "starting"
     count = f" {event['done']}/{event['total']}" if event.get("total") else ""

@@ -120,7 +120,12 @@ def _settings_lines(settings: Settings) -> Iterator[Line]:
         f"{settings.threads} threads (MLE_STAR_THREADS), {settings.memory_mb:,} MB (MLE_STAR_MEMORY_MB), "
         f"{settings.time_budget_s:g} s where none is given (MLE_STAR_TIME_BUDGET_S)",
     )
-    yield Line("ok", "one server", f"{settings.max_jobs} jobs at once (MLE_STAR_MAX_JOBS)")
+    warm = "with" if settings.warm else "without"
+    yield Line(
+        "ok",
+        "one server",
+        f"{settings.max_jobs} jobs at once (MLE_STAR_MAX_JOBS), {warm} a worker in waiting (MLE_STAR_WARM)",
+    )
 
 
 def _home(settings: Settings) -> Line:

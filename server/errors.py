@@ -16,6 +16,13 @@ from ..engine.errors import DeadlinePassed, Failure, FailureKind, InvalidInput, 
 MOST_NAMED = 3
 """Argument errors told at once; the next call shows the rest."""
 _SHOWN = 80
+_SQLITE_FULL = {
+    "SQLITE_FULL",
+    "SQLITE_IOERR_WRITE",
+    "SQLITE_IOERR_SHMSIZE",
+    "SQLITE_IOERR_SHMOPEN",
+    "SQLITE_IOERR_SHMMAP",
+}
 
 
 def failure_of(error: BaseException, tool: str, run_id: str) -> Failure:
@@ -47,7 +54,8 @@ def is_disk_full(error: BaseException) -> bool:
     """True when a write failed because no space or quota is left."""
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error)
+    # Even reading needs a little room, for what SQLite shares between its readers.
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorname", "") in _SQLITE_FULL
 
 
 def disk_full_message(run_id: str) -> str:

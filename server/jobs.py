@@ -1,26 +1,22 @@
 """Jobs: long work on a run, each in a process group of its own that can be waited for, cancelled and killed. POSIX only.
 
 What a job is and how it stands is on disk (`job_state.py`), so another or a restarted server can read it, wait for it and cancel
-it. This module starts workers and looks after those it started: it ends one that overruns its budget or its memory, and when one
-dies it starts the work again, once; it goes on from the run's journal. After that the same call, made again, resumes.
+it. This module starts workers, one for each job whose turn it is (`line.py`), and looks after those it started: it ends one that
+leaves its bounds (`bounds.py`), and when one dies or hangs it starts the work again, once; it goes on from the run's journal. After
+that the same call, made again, resumes.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -28,25 +24,34 @@ import anyio.to_thread
 
 from ..engine.errors import Busy, Failure
 from ..engine.run import RunFolder
-from .errors import disk_full_message
-from .job_state import DELIVERED, EXIT_UNRECORDED, STARTED, STOPPED, JobState, JobStatus, read_state
-from .memory import group_memory_mb
+from . import bounds
+from .errors import disk_full_message, failure_of
+from .job_state import (
+    DELIVERED,
+    EXIT_UNRECORDED,
+    STARTED,
+    STOPPED,
+    JobState,
+    JobStatus,
+    at_work,
+    newest_job_number,
+    read_state,
+    was_stopped,
+)
+from .line import Line, Turn
 from .ownership import take_lock
+from .processes import GRACE_S, WorkerProcess, end_group, start_worker
 from .settings import Settings
+from .warm import QUIET_S, Spare
 
-_PACKAGE = __name__.rpartition(".")[0]
-PERFORM = f"{_PACKAGE.rpartition('.')[0]}.tools.workflow:perform"
+PERFORM = f"{__name__.rpartition('.')[0].rpartition('.')[0]}.tools.workflow:perform"
 """What a worker calls: `perform(name, arguments, run, home, threads, report_progress) -> Report`."""
 
 POLL_S = 0.1
 """How often a waiting call looks at the journal, and how soon the death of a worker is noticed."""
-MEMORY_POLL_S = 0.5
+BOUNDS_POLL_S = 0.5
 LEAST_S = 5.0
 """What a replacement gets at least, to end with something."""
-GRACE_S = 1.0
-"""Between asking a process group to end and killing it."""
-OVERRUN_SHARE, OVERRUN_S = 0.15, 10.0
-"""A job past its budget by this share and these seconds is stuck, and is killed."""
 log = logging.getLogger(__name__)
 
 OnProgress = Callable[[dict[str, Any]], Awaitable[None]]
@@ -54,12 +59,12 @@ OnProgress = Callable[[dict[str, Any]], Awaitable[None]]
 
 @dataclass
 class _Worker:
-    """A worker this process started."""
+    """A worker this process started. `started` is when the job began, also where this worker replaces another one."""
 
     run: RunFolder
     job_id: str
     tool: str
-    process: subprocess.Popen[bytes]
+    process: WorkerProcess
     stop_at: float
     budget_s: float
     started: float
@@ -82,15 +87,24 @@ class Jobs:
     def __init__(self, settings: Settings, perform: str = PERFORM) -> None:
         self._settings = settings
         self._perform = perform
+        self._line = Line(settings.max_jobs)
+        self._spare = Spare(settings, perform)
         self._workers: dict[tuple[str, str], _Worker] = {}
         self._unrecorded: dict[tuple[str, str], Failure] = {}
         self._ending = threading.Event()
 
+    async def keep_warm(self) -> None:
+        """Keep a worker in waiting whenever nothing is at work, until cancelled or where it is not wanted."""
+        while self._spare.wanted:
+            await anyio.sleep(QUIET_S)
+            if self._line.idle:
+                await anyio.to_thread.run_sync(self._spare.keep)
+
     async def submit(self, run: RunFolder, name: str, arguments: dict[str, Any]) -> str:
-        """Start a job on a run and return its id, or join the one that does the same.
+        """Start a job on a run, or put it in line, and return its id; or join the one that does the same.
 
         A job that ended since the last call asked for the same, and whose outcome nobody was told yet, is joined too. Raises
-        `Busy` when the run or this server has other work.
+        `Busy` when the run has other work or too many wait, `DiskFull` where the work could not be written.
         """
         arguments = {**arguments, "time_budget_s": arguments.get("time_budget_s") or self._budget_s(run)}
         patience = time.monotonic() + 2 * GRACE_S
@@ -99,18 +113,15 @@ class Jobs:
             if state is not None and state.is_for(name, arguments) and _can_join(state):
                 return state.job_id
             if state is not None and state.status == "running":
+                doing = "waits for its turn" if state.queued else "is still working"
                 raise Busy(
-                    f"{state.tool} is still working on {run.run_id} ({time.time() - state.started_at:.0f} s so far); wait with "
+                    f"{state.tool} {doing} on {run.run_id} ({state.worked_s:.0f} s so far); wait with "
                     f"get_run(run_id={run.run_id!r}, wait_s=45) or stop it with cancel_run(run_id={run.run_id!r})"
                 )
-            if len(self._workers) >= self._settings.max_jobs:
-                busy = ", ".join(sorted(worker.run.run_id for worker in self._workers.values()))
-                raise Busy(
-                    f"{len(self._workers)} jobs are running ({busy}), the most at once; wait with get_run, then call again"
-                )
+            bounds.check_disk(self._settings.home)
             lock = take_lock(run)
             if lock is not None:
-                return await anyio.to_thread.run_sync(partial(self._start, run, name, arguments, lock))
+                return await anyio.to_thread.run_sync(partial(self._enter, run, name, arguments, lock))
             # A worker whose job has ended is leaving, or another server is just starting one.
             if time.monotonic() > patience:
                 raise Busy(f"another process holds {run.run_id}; call get_run(run_id={run.run_id!r}) in a few seconds")
@@ -137,13 +148,20 @@ class Jobs:
     def state(self, run: RunFolder, job_id: str | None = None) -> JobState | None:
         """Return where a job stands, by default the newest of the run; None when there was none."""
         state = read_state(run, job_id)
-        if state is not None and state.status == "interrupted":
-            key = run.run_id, state.job_id
+        if state is None:
+            return None
+        key = run.run_id, state.job_id
+        worker = self._workers.get(key)
+        if state.status == "interrupted":
             if (failure := self._unrecorded.get(key)) is not None:
                 return replace(state, status="failed", error=failure)
-            if key in self._workers and not self._ending.is_set():
-                # Its worker has died a moment ago and is being replaced, or is about to be given up.
-                return replace(state, status="running", error=None)
+            if worker is None or self._ending.is_set():
+                return state
+            # Its worker has died a moment ago and is being replaced, or is about to be given up.
+            state = replace(state, status="running", error=None)
+        if state.status == "running" and worker is not None:
+            # The clock of the wall may have been set since the job began.
+            return at_work(state, time.monotonic() - worker.started)
         return state
 
     async def cancel(self, run: RunFolder) -> JobState | None:
@@ -155,9 +173,17 @@ class Jobs:
         if state is None or state.status != "running":
             return state
         failure = Failure("error", f"{state.tool} was cancelled; everything it had finished is kept")
-        stop = partial(_stop, run, state.job_id, state.pid, "cancelled", failure)
-        await anyio.to_thread.run_sync(stop)
+        await anyio.to_thread.run_sync(partial(self._cancel, run, state, failure))
         return await self.wait(run, state.job_id, GRACE_S)
+
+    def _cancel(self, run: RunFolder, state: JobState, failure: Failure) -> None:
+        """Stop a job that works or waits, here or in another server."""
+        _stop(run, state.job_id, state.pid, "cancelled", failure)
+        if self._line.remove(run, state.job_id) or not state.queued:
+            return
+        # Its turn may have come since it was looked at.
+        now = read_state(run, state.job_id)
+        end_group(now.pid if now is not None and now.status == "running" else 0)
 
     def mark_delivered(self, run: RunFolder, state: JobState) -> None:
         """Remember that a client was told how a job ended: the same call now means new work."""
@@ -167,6 +193,8 @@ class Jobs:
     def shutdown(self) -> None:
         """End all workers this object started; their runs read as interrupted and resume when asked."""
         self._ending.set()
+        self._line.close()
+        self._spare.close()
         groups = [worker.process.pid for worker in list(self._workers.values())]
         enders = [threading.Thread(target=end_group, args=(group,)) for group in groups]
         for ender in enders:
@@ -179,60 +207,87 @@ class Jobs:
         entry = run.journal.last("budget")
         return float(entry.body["time_budget_s"]) if entry else self._settings.time_budget_s
 
-    def _start(
-        self, run: RunFolder, name: str, arguments: dict[str, Any], lock: int, replaces: _Worker | None = None
-    ) -> str:
-        """Spawn a worker that inherits the lock, record it, and only then let it begin.
+    def _enter(self, run: RunFolder, name: str, arguments: dict[str, Any], lock: int) -> str:
+        """Begin a job, or leave it in line with the run's lock."""
+        turn = Turn(run, f"job_{newest_job_number(run) + 1:03d}", name, arguments, lock)
+        try:
+            first = self._line.enter(turn)
+        except BaseException:
+            os.close(lock)
+            raise
+        if first:
+            try:
+                self._begin(turn)
+            except BaseException:
+                self._pass_on()
+                raise
+        return turn.job_id
+
+    def _pass_on(self) -> None:
+        """Let the first in line begin in the place of a job that has ended."""
+        while (turn := self._line.leave()) is not None:
+            try:
+                self._begin(turn)
+                self._obey(turn.run, turn.job_id, turn.queued_at)
+                return
+            except Exception as error:  # the boundary of a thread: the next in line must not wait for ever
+                log.exception("%s on %s could not begin when its turn came", turn.tool, turn.run.run_id)
+                failure = failure_of(error, turn.tool, turn.run.run_id)
+                with suppress(OSError, sqlite3.Error):
+                    _stop(turn.run, turn.job_id, 0, "failed", failure)
+
+    def _begin(self, turn: Turn, replaces: _Worker | None = None) -> None:
+        """Give a job to a worker with the run's lock, and record it before the worker begins.
 
         One that replaces another goes on with its job, in what is left of its time.
         """
-        job_id = replaces.job_id if replaces else f"job_{sum(1 for _ in run.journal.read(STARTED)) + 1:03d}"
-        budget_s = float(arguments["time_budget_s"])
+        run, now = turn.run, time.monotonic()
+        budget_s = float(turn.arguments["time_budget_s"])
         if replaces:
-            budget_s = max(LEAST_S, replaces.budget_s - (time.monotonic() - replaces.started))
+            budget_s = max(LEAST_S, replaces.budget_s - (now - replaces.started))
         order = {
-            "tool": name,
-            "arguments": {**arguments, "time_budget_s": budget_s},
+            "run": str(run.path),
+            "job_id": turn.job_id,
+            "tool": turn.tool,
+            "arguments": {**turn.arguments, "time_budget_s": budget_s},
             "home": str(self._settings.home),
             "threads": self._settings.threads,
             "perform": self._perform,
-            "lock": lock,
         }
         try:
-            with run.log_path.open("ab") as log:
-                process = subprocess.Popen(  # noqa: S603 - our own interpreter and module; the client's text goes by pipe
-                    [sys.executable, "-m", f"{_PACKAGE}.worker", str(run.path), job_id],
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    pass_fds=(lock,),
-                    cwd=run.path,
-                    env=_environment(self._settings.threads),
-                )
+            with run.log_path.open("ab") as file:
+                process = self._spare.take() or start_worker(self._settings)
+                try:
+                    started = {"job_id": turn.job_id, "tool": turn.tool, "arguments": turn.arguments}
+                    run.journal.append(STARTED, {**started, "pid": process.pid, "budget_s": budget_s})
+                    # One that dies before it has taken its order is replaced as any other that dies.
+                    with suppress(OSError):
+                        process.order(order, turn.lock, file.fileno())
+                except BaseException:
+                    process.end()
+                    raise
         finally:
-            os.close(lock)
-        assert process.stdin is not None
-        started = {"job_id": job_id, "tool": name, "arguments": arguments, "pid": process.pid, "budget_s": budget_s}
-        try:
-            run.journal.append(STARTED, started)
-            process.stdin.write(json.dumps(order).encode() + b"\n")
-            process.stdin.flush()
-        except BaseException:
-            end_group(process.pid)
-            process.wait()
-            process.stdin.close()
-            raise
-        stop_at = time.monotonic() + budget_s * (1 + OVERRUN_SHARE) + OVERRUN_S
+            os.close(turn.lock)
         worker = _Worker(
-            run, job_id, name, process, stop_at, budget_s, time.monotonic(), arguments, replaces is not None
+            run,
+            turn.job_id,
+            turn.tool,
+            process,
+            bounds.latest_end(now, budget_s),
+            budget_s,
+            replaces.started if replaces else now,
+            turn.arguments,
+            replaces is not None,
         )
-        self._workers[run.run_id, job_id] = worker
-        threading.Thread(target=self._look_after, args=(worker,), daemon=True, name=f"{run.run_id}-{job_id}").start()
-        return job_id
+        self._workers[run.run_id, turn.job_id] = worker
+        threading.Thread(
+            target=self._look_after, args=(worker,), daemon=True, name=f"{run.run_id}-{turn.job_id}"
+        ).start()
+        if self._ending.is_set():
+            end_group(process.pid)
 
     def _look_after(self, worker: _Worker) -> None:
-        """Watch one worker until it is gone and, where it died, replace it; whatever happens, it is not counted after that."""
+        """Watch one worker until it is gone and, where it died, replace it; whatever happens, its place is free after that."""
         try:
             self._see_to_its_end(worker)
         except Exception:  # the boundary of a thread: nobody else would hear of it
@@ -241,30 +296,34 @@ class Jobs:
             key = worker.run.run_id, worker.job_id
             if self._workers.get(key) is worker:
                 del self._workers[key]
+                self._pass_on()
 
     def _see_to_its_end(self, worker: _Worker) -> None:
-        """Watch one worker until it is gone, take its group and its pipe away, and replace it where it died without a word."""
-        process = worker.process
-        look_at_memory = 0.0
-        while process.poll() is None:
+        """Watch one worker until it is gone, take its group and its channel away, and replace it where it died without a word."""
+        process, look_at = worker.process, 0.0
+        silent_s = 0.0
+        while process.alive:
             now = time.monotonic()
-            failure = self._overrun(worker) if now > worker.stop_at else None
-            if failure is None and now > look_at_memory:
-                look_at_memory = now + MEMORY_POLL_S
-                failure = self._outgrown(worker)
+            failure = bounds.overrun(worker.tool, worker.budget_s) if now > worker.stop_at else None
+            if failure is None and now > look_at:
+                look_at = now + BOUNDS_POLL_S
+                failure = bounds.outgrown(worker.tool, process.pid, self._settings.memory_mb)
+                failure = failure or bounds.disk_ran_low(worker.tool, self._settings.home)
+            # Counted in looks, not by the clock: where this process was stopped too, the worker had no chance to give a sign.
+            silent_s = 0.0 if process.gave_sign() else silent_s + POLL_S
             if failure is not None:
                 worker.stopped = True
                 # The run's folder may be gone, or the disk full; the group is ended all the same.
                 with suppress(OSError, sqlite3.Error):
                     _stop(worker.run, worker.job_id, process.pid, "failed", failure)
-                process.wait()
+            elif silent_s > bounds.HUNG_S:
+                log.warning("the worker of %s in %s hangs and is ended", worker.tool, worker.run.run_id)
+                end_group(process.pid)
             time.sleep(POLL_S)
-        end_group(process.pid)
-        if process.returncode == EXIT_UNRECORDED:
+        process.end()
+        if process.process.returncode == EXIT_UNRECORDED:
             failure = Failure("error", disk_full_message(worker.run.run_id))
             self._unrecorded[worker.run.run_id, worker.job_id] = failure
-        assert process.stdin is not None
-        process.stdin.close()
         self._resume(worker)
 
     def _resume(self, worker: _Worker) -> None:
@@ -275,53 +334,30 @@ class Jobs:
             state = _settled(worker.run, worker.job_id)
             if state is None or state.status != "interrupted":
                 return
-            lock = take_lock(worker.run)
+            lock = _lock_of_dead(worker.run)
             if lock is None:
                 return
             log.warning("the worker of %s in %s died; its work is resumed", worker.tool, worker.run.run_id)
             before = worker.run.journal.last(STARTED)
-            self._start(worker.run, worker.tool, worker.arguments, lock, worker)
-            self._obey(worker, before.seq if before else 0)
+            self._begin(Turn(worker.run, worker.job_id, worker.tool, worker.arguments, lock), worker)
+            self._obey(worker.run, worker.job_id, before.seq if before else 0)
         except (OSError, sqlite3.Error):
             # The folder is gone, or the disk full: what the client is told then says so.
             log.warning("%s could not be resumed", worker.run.run_id, exc_info=True)
-        if self._ending.is_set():
-            self._end_replacement(worker)
 
-    def _obey(self, worker: _Worker, since: int) -> None:
-        """End a replacement whose job somebody stopped while it was being started."""
-        for entry in list(worker.run.journal.read(STOPPED, after=since)):
-            if entry.body["job_id"] == worker.job_id:
-                worker.run.journal.append(STOPPED, entry.body)
-                self._end_replacement(worker)
-
-    def _end_replacement(self, worker: _Worker) -> None:
-        """End the worker that took another one's place; it may have ended by itself."""
-        replacement = self._workers.get((worker.run.run_id, worker.job_id))
-        if replacement is not None and replacement is not worker:
-            end_group(replacement.process.pid)
-
-    def _overrun(self, worker: _Worker) -> Failure:
-        return Failure(
-            "timeout",
-            f"{worker.tool} did not stop at its budget of {worker.budget_s:.0f} s and was ended; what it had finished is kept. "
-            "Call it again with a larger time_budget_s",
-        )
-
-    def _outgrown(self, worker: _Worker) -> Failure | None:
-        used, limit = group_memory_mb(worker.process.pid), self._settings.memory_mb
-        if used <= limit:
-            return None
-        return Failure(
-            "memory",
-            f"{worker.tool} filled {used:,.0f} MB, more than the {limit:,} MB one job may use, and was ended; what it had finished "
-            "is kept. Use fewer rows or columns, or raise MLE_STAR_MEMORY_MB",
-        )
+    def _obey(self, run: RunFolder, job_id: str, since: int) -> None:
+        """End a worker whose job somebody stopped while it was being started."""
+        stopped = was_stopped(run, job_id, since)
+        worker = self._workers.get((run.run_id, job_id))
+        if stopped is not None:
+            run.journal.append(STOPPED, stopped.body)
+            # It may have ended by itself.
+            end_group(worker.process.pid if worker is not None else 0)
 
 
-def _ended_well(process: subprocess.Popen[bytes]) -> bool:
+def _ended_well(worker: WorkerProcess) -> bool:
     """Whether a worker left by itself: then its outcome is on record, or could not be recorded."""
-    return process.returncode in (0, EXIT_UNRECORDED)
+    return worker.process.returncode in (0, EXIT_UNRECORDED)
 
 
 def _settled(run: RunFolder, job_id: str) -> JobState | None:
@@ -330,6 +366,14 @@ def _settled(run: RunFolder, job_id: str) -> JobState | None:
     while (state := read_state(run, job_id)) is not None and state.status == "running" and time.monotonic() < until:
         time.sleep(0.02)
     return state
+
+
+def _lock_of_dead(run: RunFolder) -> int | None:
+    """Take the lock that a dead worker has left; a reader that looks who owns the run holds it for an instant."""
+    until = time.monotonic() + GRACE_S
+    while (lock := take_lock(run)) is None and time.monotonic() < until:
+        time.sleep(0.02)
+    return lock
 
 
 def _can_join(state: JobState) -> bool:
@@ -344,36 +388,3 @@ def _stop(run: RunFolder, job_id: str, group: int, status: JobStatus, failure: F
         run.journal.append(STOPPED, {"job_id": job_id, "status": status, "error": error})
     finally:
         end_group(group)
-
-
-def end_group(group: int) -> None:
-    """End a process group: ask, wait a moment, kill. Returns at once when it is gone."""
-    if not _signal_group(group, signal.SIGTERM):
-        return
-    until = time.monotonic() + GRACE_S
-    while time.monotonic() < until:
-        if not _signal_group(group, 0):
-            return
-        time.sleep(0.02)
-    _signal_group(group, signal.SIGKILL)
-
-
-def _signal_group(group: int, number: int) -> bool:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """The worker's environment: native libraries keep to the job's threads, and figures need no screen."""
-    environment = dict(os.environ)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        environment[name] = str(threads)
-    environment["MPLBACKEND"] = "Agg"
-    if search_path := environment.get("PYTHONPATH"):
-        # The worker starts in the run's folder, where a relative entry would mean something else.
-        entries = (str(Path(entry).absolute()) for entry in search_path.split(os.pathsep) if entry)
-        environment["PYTHONPATH"] = os.pathsep.join(entries)
-    return environment

@@ -1,7 +1,8 @@
 """Who owns a run: a file lock that is handed to the worker and dies with it. POSIX only.
 
-The lock belongs to the open file, not to the process, so the server takes it, gives its descriptor to the worker it starts and
-closes its own copy: from the first moment there is exactly one owner, also between two servers on the same home folder.
+The lock belongs to the open file, not to the process, so the server takes it, keeps it while the job waits for its turn, sends its
+descriptor to the worker and closes its own copy: from the first moment there is exactly one owner, also between two servers on the
+same home folder, and also while the descriptor is on its way.
 """
 
 from __future__ import annotations

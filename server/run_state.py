@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ def run_state(run: RunFolder) -> dict[str, Any]:
         "job": job.tool if job else "",
         # A job does what its step needs and does not have yet before it.
         "step": phase.body["phase"] if phase and job and job.status == "running" and phase.at >= job.started_at else "",
-        "seconds": round(_until(job) - job.started_at, 1) if job else None,
+        "seconds": _seconds(job) if job else None,
         "progress": job.progress if job and job.status == "running" else None,
         "error": job.error.message if job and job.error else "",
         "summary": job.error.message
@@ -67,8 +66,6 @@ def run_state(run: RunFolder) -> dict[str, Any]:
     }
 
 
-def _until(job: JobState) -> float:
-    """When a job ended, or how far it is known to have come."""
-    if job.ended_at is not None:
-        return job.ended_at
-    return time.time() if job.status == "running" else job.started_at
+def _seconds(job: JobState) -> float:
+    """How long a job has worked, or worked until it ended, as far as that is known."""
+    return round(job.worked_s if job.ended_at is None else job.ended_at - job.started_at, 1)

@@ -67,7 +67,8 @@ class Settings(BaseSettings):
     )
     memory_mb: int = Field(default_factory=memory_share_mb, ge=64, description="Memory one job may fill, in MB.")
     time_budget_s: Annotated[float, Field(gt=0, le=86_400, description="Seconds of work when a call names none.")] = 120
-    max_jobs: Annotated[int, Field(ge=1, le=64, description="Jobs one server runs at once.")] = 2
+    max_jobs: Annotated[int, Field(ge=1, le=64, description="Jobs one server runs at once; more wait in line.")] = 2
+    warm: Annotated[bool, Field(description="Keep an idle worker with the libraries loaded for the next job.")] = True
 
     @field_validator("allowed_dirs", mode="before")
     @classmethod

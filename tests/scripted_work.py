@@ -17,6 +17,25 @@ from mle_star.engine.errors import InvalidInput
 from mle_star.engine.run import RunFolder
 from mle_star.tools.contract import Report
 
+SIGNALS = {"die": signal.SIGKILL, "report and die": signal.SIGKILL, "stop itself": signal.SIGSTOP}
+
+
+def _write(course: str, run: RunFolder) -> None:
+    """Write to the run's folder: until nothing more fits, or with pauses, or to the journal too."""
+    with (run.path / "filler").open("ab", buffering=0) as file:
+        # The last bytes too: what comes next then has no room at all.
+        for size in (2**20, 2**12, 1) if course == "fill the disk" else (2**20,):
+            try:
+                while file.write(bytes(size if course != "keep writing" else 1)):
+                    if course == "fill the disk slowly":
+                        time.sleep(0.2)
+                    if course == "keep writing":
+                        run.journal.append("written", {"text": "x" * 10_000})
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+    raise OSError(errno.ENOSPC, "No space left on device")
+
 
 def perform(
     name: str,
@@ -49,10 +68,18 @@ def perform(
         raise KeyError(f"secret {Path(__file__)}")
     elif course == "disk full":
         raise OSError(errno.ENOSPC, "No space left on device")
-    elif course == "die" or (course == "die once" and sum(1 for _ in run.journal.read("evaluation")) == 1):
-        os.kill(os.getpid(), signal.SIGKILL)
+    elif course in SIGNALS or (course == "die once" and sum(1 for _ in run.journal.read("evaluation")) == 1):
+        if course == "report and die":
+            run.journal.append("report", {"tool": name, "report": {"summary": "reported"}})
+        os.kill(os.getpid(), SIGNALS.get(course, signal.SIGKILL))
     elif course == "a while":
         time.sleep(0.8)
         report_progress({"phase": name, "message": "half", "done": 1, "total": 2})
         time.sleep(0.8)
+    elif course == "one score":
+        report_progress({"phase": name, "message": "scored", "done": 1, "total": 3, "best_score": 0.75})
+        report_progress({"phase": name, "message": "thinking", "done": 2, "total": 3, "best_score": None})
+        time.sleep(600)
+    elif course in {"fill the disk", "fill the disk slowly", "keep writing"}:
+        _write(course, run)
     return Report(run_id=run.run_id, summary=f"{name} on {threads} threads, {home.name}", next="stop")

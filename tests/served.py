@@ -30,9 +30,10 @@ def arguments(home: Path, data: Path) -> list[str]:
     return [*COMMAND[1:], "--home", str(home), "--allow", str(data)]
 
 
-def parameters(home: Path, data: Path) -> StdioServerParameters:
-    """How a client starts the server."""
+def parameters(home: Path, data: Path, *, warm: bool = False) -> StdioServerParameters:
+    """How a client starts the server; a worker in waiting would slow tests that do not ask for one."""
     environment = {name: os.environ[name] for name in ("PYTHONPATH", "PATH", "HOME") if name in os.environ}
+    environment["MLE_STAR_WARM"] = str(int(warm))
     return StdioServerParameters(command=COMMAND[0], args=arguments(home, data), env=environment, cwd=str(data))
 
 

@@ -46,7 +46,7 @@ class JobRequest(RunRequest):
 
 
 class Progress(BaseModel):
-    """Where a job stands."""
+    """Where a job stands. In the phase `queued` it waits for its turn, and `message` says its place in the line."""
 
     phase: str
     done: int = 0

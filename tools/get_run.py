@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
 from ..engine.journal import Entry
-from .contract import Detail, Progress, Report, RunRequest, Tool, WaitSeconds
-from .workspace import Job, Workspace
+from .contract import Detail, Report, RunRequest, Tool, WaitSeconds
+from .workspace import Job, Workspace, progress_of
 
 BRIEF_CHARACTERS = 4_500
 """A result longer than this is shown with detail=full only."""
@@ -59,9 +58,10 @@ async def answer(request: GetRunRequest, workspace: Workspace) -> RunReport:
         return report
     report.status, report.job = job.status, job.tool
     if job.status == "running":
-        report.seconds = round(time.time() - job.started_at, 1)
-        report.progress = Progress.model_validate(job.progress) if job.progress else None
-        report.summary = f"{job.tool} has worked for {report.seconds:.0f} s."
+        report.seconds = round(job.worked_s, 1)
+        report.progress = progress_of(job)
+        doing = f"waits for its turn, {report.progress.message}" if job.queued else "has worked"
+        report.summary = f"{job.tool} {doing} for {report.seconds:.0f} s."
         report.next = f"get_run(run_id={run.run_id!r}, wait_s=45)"
     elif job.report is not None:
         report.summary, report.next = str(job.report.get("summary", "")), str(job.report.get("next", ""))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -40,6 +42,8 @@ _ENSEMBLE_SHARE = 0.06
 """Shares of a whole run's time: kept at most for the final fits while searching (more where the search sees a part of the rows
 only, and the final fits all), and kept for combining."""
 
+_LIBRARIES = ("lightgbm", "sklearn.ensemble", "sklearn.linear_model", "sklearn.feature_extraction.text")
+
 _OPTIONAL = ("search_sota", "run_ablation", "refine", "build_ensemble")
 """Steps of a whole run that improve the result; without one of them there still is a validated model."""
 
@@ -63,6 +67,18 @@ def tools() -> dict[str, Tool]:
     """All agent tools by name."""
     found: dict[str, Tool] = discover(__name__.rpartition(".")[0], "TOOL")
     return found
+
+
+def load_libraries() -> None:
+    """Import what jobs use, in a worker that waits for its order: most of a short job's time goes there."""
+    from ..engine import ablation, baselines, ensembling, experiment, refinement, registry, validation  # noqa: F401
+
+    registry.models()
+    tools()
+    for module in _LIBRARIES:
+        with suppress(ImportError):
+            # One that is missing or broken is named by the job that needs it.
+            importlib.import_module(module)
 
 
 def perform(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ..engine import run as runs
 from ..engine.errors import Failure, InvalidInput
 from ..engine.run import RunFolder
-from .contract import Status
+from .contract import Progress, Status
 
 
 class Job(Protocol):
@@ -25,8 +25,16 @@ class Job(Protocol):
         """Where it stands."""
 
     @property
-    def started_at(self) -> float:
-        """When it began."""
+    def worked_s(self) -> float:
+        """Seconds it has worked, or waited for its turn, while it runs."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What is left of its time budget; None before it has begun."""
+
+    @property
+    def queued(self) -> bool:
+        """True while it waits for its turn."""
 
     @property
     def progress(self) -> Mapping[str, Any] | None:
@@ -43,6 +51,14 @@ class Job(Protocol):
     @property
     def delivered(self) -> bool:
         """True when a client was told how it ended."""
+
+
+def progress_of(job: Job) -> Progress:
+    """Where a running job stands; the time left is what it is now, not what it was at the last event."""
+    event = {"phase": job.tool, "message": "starting", **(job.progress or {})}
+    told = event.get("seconds_left")
+    left = [seconds for seconds in (told, job.seconds_left) if seconds is not None]
+    return Progress.model_validate({**event, "seconds_left": min(left) if left else None})
 
 
 class Steering(Protocol):

@@ -31,7 +31,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(home: Path, data: Path) -> Settings:
-    return Settings(home=home, allowed_dirs=(data,), threads=1, memory_mb=400, time_budget_s=60)
+    return Settings(home=home, allowed_dirs=(data,), threads=1, memory_mb=400, time_budget_s=60, warm=False)
 
 
 @pytest.fixture

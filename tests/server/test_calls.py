@@ -160,15 +160,56 @@ async def test_a_cancelled_profile_leaves_no_run(
     assert runs(home) == []
 
 
-async def test_a_profile_that_finds_no_free_worker_leaves_no_run(
-    caller: Caller, home: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_profile_waits_for_its_turn_says_its_place_and_leaves_no_run_when_cancelled(
+    caller: Caller, home: Path, table: Path
 ) -> None:
     for name in ("one", "two"):
         run = create_run(home, name)
         await call(caller, WORK, run_id=run.run_id, course="hang", wait_s=0)
-    result = await call(caller, profile_dataset.TOOL, path=str(table), target="y")
-    assert "2 jobs are running" in text(result)
+    told: list[str] = []
+
+    async def tell(worked_s: float, budget_s: float | None, message: str) -> None:
+        told.append(message)
+
+    asked = {"path": str(table), "target": "y", "wait_s": 0.6}
+    result = await caller.call(profile_dataset.TOOL, asked, tell)
+    assert result.structured_content is not None
+    assert result.structured_content["status"] == "running"
+    assert "waits for its turn" in result.structured_content["summary"]
+    assert result.structured_content["progress"]["phase"] == "queued"
+    assert result.structured_content["progress"]["message"] == "1st in line behind 2 at work"
+    assert told == ["queued: 1st in line behind 2 at work"]
+    seen = (await call(caller, get_run.TOOL)).structured_content
+    assert seen is not None
+    assert (seen["status"], seen["progress"]["phase"]) == ("running", "queued")
+    assert "1st in line" in seen["summary"]
+    await call(caller, cancel_run.TOOL)
     assert len(runs(home)) == 2
+
+
+async def test_a_running_answer_says_all_that_is_known(caller: Caller, run: RunFolder) -> None:
+    asked = {"run_id": run.run_id, "course": "one score", "time_budget_s": 50}
+    await call(caller, WORK, wait_s=0, **asked)
+    with anyio.fail_after(20):
+        while (newest := run.journal.last("progress")) is None or newest.body["done"] < 2:
+            await anyio.sleep(0.02)
+    for result in (await call(caller, WORK, wait_s=0, **asked), await call(caller, get_run.TOOL)):
+        assert result.structured_content is not None
+        progress = result.structured_content["progress"]
+        assert (progress["phase"], progress["done"], progress["total"]) == ("work", 2, 3)
+        assert progress["best_score"] == 0.75, "the best so far, though the newest event tells none"
+        assert 0 < progress["seconds_left"] <= 50
+        assert result.structured_content["next"].startswith("get_run(run_id=")
+
+
+async def test_a_cancelled_request_leaves_the_work_going(caller: Caller, jobs: Jobs, run: RunFolder) -> None:
+    """A client that disconnects in mid-call, or loses patience, has its request cancelled."""
+    with anyio.move_on_after(0.3):
+        await call(caller, WORK, run_id=run.run_id, course="a while", wait_s=60)
+    result = await call(caller, WORK, run_id=run.run_id, course="a while", wait_s=20)
+    assert result.structured_content is not None
+    assert result.structured_content["status"] == "finished"
+    assert sum(1 for _ in run.journal.read("job_started")) == 1
 
 
 def _let_profiles(monkeypatch: pytest.MonkeyPatch, course: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 from mle_star.engine.errors import Busy
-from mle_star.engine.run import RunFolder, create_run
+from mle_star.engine.run import RunFolder
 from mle_star.server.job_state import JobState
 from mle_star.server.jobs import Jobs
 from mle_star.server.settings import Settings
@@ -91,13 +91,6 @@ async def test_an_outcome_nobody_saw_is_joined_and_one_that_was_told_is_not(jobs
     assert await jobs.submit(run, "work", {"course": "finish"}) != state.job_id
 
 
-async def test_no_more_jobs_than_allowed_run_at_once(jobs: Jobs, run: RunFolder, home: Path) -> None:
-    await jobs.submit(run, "work", {"course": "hang"})
-    await jobs.submit(create_run(home, "second"), "work", {"course": "hang"})
-    with pytest.raises(Busy, match="2 jobs are running"):
-        await jobs.submit(create_run(home, "third"), "work", {})
-
-
 async def test_cancelling_ends_the_whole_group_and_keeps_what_was_done(jobs: Jobs, run: RunFolder) -> None:
     job_id = await jobs.submit(run, "work", {"course": "hang with a child"})
     child = (await until_begun(run, "child"))["pid"]
@@ -162,6 +155,15 @@ async def test_a_waiting_call_gets_the_outcome_of_the_work_that_went_on(jobs: Jo
     assert sum(1 for _ in run.journal.read("evaluation")) == 2
 
 
+async def test_work_that_was_done_but_for_its_end_is_not_done_again(jobs: Jobs, run: RunFolder) -> None:
+    state = await outcome(jobs, run, "report and die")
+    assert (state.status, state.report) == ("finished", {"summary": "reported"})
+    assert sum(1 for _ in run.journal.read("evaluation")) == 1
+    jobs.mark_delivered(run, state)
+    await outcome(jobs, run, "report and die")
+    assert sum(1 for _ in run.journal.read("evaluation")) == 2, "once it was told, the same call is new work"
+
+
 async def test_work_that_always_kills_its_worker_is_given_up(jobs: Jobs, run: RunFolder) -> None:
     state = await outcome(jobs, run, "die")
     assert state.status == "interrupted"
@@ -197,12 +199,15 @@ async def test_a_job_that_fills_memory_is_ended_with_a_typed_failure(jobs: Jobs,
     assert state.error is not None
     assert state.error.kind == "memory"
     assert "400 MB" in state.error.message
+    assert "Use fewer rows or columns" in state.error.message
+    jobs.mark_delivered(run, state)
+    assert (await outcome(jobs, run, "finish")).status == "finished"
 
 
 async def test_a_job_that_overruns_its_budget_is_ended(
     jobs: Jobs, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mle_star.server.jobs.OVERRUN_S", 0.5)
+    monkeypatch.setattr("mle_star.server.bounds.OVERRUN_S", 0.5)
     state = await outcome(jobs, run, "hang", time_budget_s=0.5)
     assert state.status == "failed"
     assert state.error is not None

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.client import Client
 from mle_star.engine.errors import InvalidInput
-from mle_star.engine.run import create_run
+from mle_star.engine.run import RunFolder, create_run
 from mle_star.server.web import LARGEST_BODY, Address, Buckets, Gate, address_of
 from served import COMMAND, call, group_members, small_table, structured, until
 
@@ -36,6 +37,7 @@ class Served:
         self.data = folder / "data"
         self.data.mkdir(parents=True, exist_ok=True)
         environment = {name: os.environ[name] for name in ("PYTHONPATH", "PATH", "HOME") if name in os.environ}
+        environment["MLE_STAR_WARM"] = "0"
         if token is not None:
             environment["TEST_TOKEN"] = token
         given = ["--http", "--port", "0", "--home", str(self.home), "--allow", str(self.data), *options]
@@ -321,3 +323,29 @@ def test_one_client_does_not_use_up_the_bucket_of_another() -> None:
     buckets = Buckets(rate=1.0, burst=2, clock=lambda: 0.0)
     assert [buckets.take("a") for _ in range(3)] == [0.0, 0.0, 1.0]
     assert buckets.take("b") == 0.0
+
+
+@pytest.mark.anyio
+async def test_a_client_that_disconnects_in_mid_call_finds_its_work_done(server: Served) -> None:
+    async with Client(server.url) as client:
+        profile = await call(client, "profile_dataset", path=str(small_table(server.data)), target="Churn", seed=5)
+    asked = {"run_id": profile["run_id"], "learners": ["linear", "decision_tree"], "time_budget_s": 30}
+    run = RunFolder(server.home / "runs" / profile["run_id"])
+    client_that_leaves = (
+        "import anyio, json, sys\nfrom mcp.client import Client\n"
+        "async def main():\n"
+        "    async with Client(sys.argv[1]) as client:\n"
+        "        await client.call_tool('build_baselines', json.loads(sys.argv[2]))\n"
+        "anyio.run(main)\n"
+    )
+    waiting = json.dumps({**asked, "wait_s": 60})
+    process = subprocess.Popen([sys.executable, "-c", client_that_leaves, server.url, waiting])
+    try:
+        await until(lambda: sum(1 for _ in run.journal.read("job_started")) == 2, 20)
+    finally:
+        process.kill()
+        process.wait()
+    async with Client(server.url) as client:
+        report = await call(client, "build_baselines", **asked, wait_s=60)
+    assert report["status"] == "finished"
+    assert sum(1 for _ in run.journal.read("job_started")) == 2, "the work went on and was not begun again"

@@ -1,0 +1,124 @@
+"""Worker processes: started as leaders of a group of their own, given an order with the run's lock, and ended with their children.
+
+The standard input of a worker is one end of a socket pair. The order goes through it with two descriptors: the run's lock, which
+the worker owns from then on, and the run's log. Afterwards the worker sends a sign of life now and then; when the server's end
+closes, the worker ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .settings import Settings
+
+_PACKAGE = __name__.rpartition(".")[0]
+
+GRACE_S = 1.0
+"""Between asking a process group to end and killing it."""
+_TAKEN_WITHIN_S = 10.0
+"""An order that is not taken in this time goes to a process that hangs."""
+
+
+@dataclass(frozen=True)
+class WorkerProcess:
+    """A process this one started, and the server's end of its channel."""
+
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+
+    @property
+    def pid(self) -> int:
+        """The process, and its group."""
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """False once it has ended."""
+        return self.process.poll() is None
+
+    def order(self, order: dict[str, Any], lock: int, log: int) -> None:
+        """Send the order with the descriptors; the caller closes its own copies. Raises `OSError` where it is not taken."""
+        body = json.dumps(order).encode() + b"\n"
+        self.channel.settimeout(_TAKEN_WITHIN_S)
+        sent = socket.send_fds(self.channel, [body], [lock, log])
+        self.channel.sendall(body[sent:])
+        self.channel.setblocking(False)
+
+    def gave_sign(self) -> bool:
+        """Whether it has sent a sign of life since the last look; never waits, once it has its order."""
+        try:
+            return bool(self.channel.recv(4096))
+        except OSError:
+            return False
+
+    def end(self) -> None:
+        """End the group, wait for the process, close the channel."""
+        end_group(self.pid)
+        self.process.wait()
+        self.channel.close()
+
+
+def start_worker(settings: Settings, load: str = "") -> WorkerProcess:
+    """Start a worker that waits for its order. One that shall `load` (`module:function`) imports what the work needs meanwhile."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module; the client's text goes by the channel
+                # -P: a file in the working directory never stands in for a library.
+                [sys.executable, "-P", "-m", f"{_PACKAGE}.worker", *([load] if load else [])],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd=settings.home,
+                env=_environment(settings.threads),
+            )
+        except BaseException:
+            ours.close()
+            raise
+    return WorkerProcess(process, ours)
+
+
+def end_group(group: int) -> None:
+    """End a process group: ask, wait a moment, kill. Returns at once when it is gone."""
+    if not _signal_group(group, signal.SIGTERM):
+        return
+    until = time.monotonic() + GRACE_S
+    while time.monotonic() < until:
+        if not _signal_group(group, 0):
+            return
+        time.sleep(0.02)
+    _signal_group(group, signal.SIGKILL)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    if group <= 0:
+        # Zero is the group of the caller.
+        return False
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The worker's environment: native libraries keep to the job's threads, and figures need no screen."""
+    environment = dict(os.environ)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        environment[name] = str(threads)
+    environment["MPLBACKEND"] = "Agg"
+    if search_path := environment.get("PYTHONPATH"):
+        # The worker starts in another folder, where a relative entry would mean something else.
+        entries = (str(Path(entry).absolute()) for entry in search_path.split(os.pathsep) if entry)
+        environment["PYTHONPATH"] = os.pathsep.join(entries)
+    return environment
