@@ -55,7 +55,9 @@ def is_disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT}
     # Even reading needs a little room, for what SQLite shares between its readers.
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorname", "") in _SQLITE_FULL
+    if not isinstance(error, sqlite3.Error):
+        return False
+    return getattr(error, "sqlite_errorname", "") in _SQLITE_FULL or "disk is full" in str(error)
 
 
 def disk_full_message(run_id: str) -> str:
