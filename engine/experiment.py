@@ -44,10 +44,12 @@ of a short budget, where it does less."""
 
 @dataclass(frozen=True)
 class Resources:
-    """What the machine gives one job: threads in all, and where evaluations are cached across runs."""
+    """What the machine gives one job: threads in all, where evaluations are cached across runs, and the memory it may fill in MB
+    (None: no bound)."""
 
     threads: int
     cache_path: Path
+    memory_mb: int | None = None
 
 
 @dataclass(frozen=True)

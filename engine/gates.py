@@ -78,9 +78,11 @@ def written(value: float | None, unit: str) -> str:
 
 
 def choose_gates(
-    overrides: Sequence[str] | Mapping[str, float | None] | None = None, limits: Limits = NO_LIMITS
+    overrides: Sequence[str] | Mapping[str, float | None] | None = None,
+    limits: Limits = NO_LIMITS,
+    memory_mb: float | None = None,
 ) -> tuple[Gate, ...]:
-    """Return the gates with thresholds replaced: by the run's limits, and by what is asked here above them.
+    """Return the gates with thresholds replaced: by the run's limits and the job's memory, and by what is asked here above them.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ def choose_gates(
         Unknown gate or a threshold that is not a number.
     """
     asked = _parse(overrides) if not isinstance(overrides, Mapping) and overrides is not None else dict(overrides or {})
-    of_run = {"latency": limits.latency_ms, "size": limits.size_mb}
+    of_run = {"latency": limits.latency_ms, "size": limits.size_mb, "memory": memory_mb}
     asked = {**{key: limit for key, limit in of_run.items() if limit is not None}, **asked}
     known = {gate.key for gate in GATES}
     for key in asked:

@@ -119,7 +119,7 @@ def validate(
     InvalidInput, NotFound
         A gate or check of that name does not exist, or nothing has a score yet.
     """
-    chosen_gates = choose_gates(gates, experiment.limits)
+    chosen_gates = choose_gates(gates, experiment.limits, experiment.resources.memory_mb)
     choice = chosen(experiment)
     whole = experiment.deadline
     reserve_s = min(_REPORT_S, _REPORT_SHARE * whole.remaining())

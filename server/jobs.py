@@ -45,7 +45,7 @@ from .settings import Settings
 from .warm import QUIET_S, Spare
 
 PERFORM = f"{__name__.rpartition('.')[0].rpartition('.')[0]}.tools.workflow:perform"
-"""What a worker calls: `perform(name, arguments, run, home, threads, report_progress) -> Report`."""
+"""What a worker calls: `perform(name, arguments, run, home, threads, report_progress, memory_mb) -> Report`."""
 
 POLL_S = 0.1
 """How often a waiting call looks at the journal, and how soon the death of a worker is noticed."""
@@ -252,6 +252,7 @@ class Jobs:
             "arguments": {**turn.arguments, "time_budget_s": budget_s},
             "home": str(self._settings.home),
             "threads": self._settings.threads,
+            "memory_mb": self._settings.memory_mb,
             "perform": self._perform,
         }
         try:

@@ -176,7 +176,9 @@ def _work(run: RunFolder, order: dict[str, Any], progress: ProgressRecord) -> di
     module, _, function = order["perform"].partition(":")
     try:
         perform = getattr(importlib.import_module(module), function)
-        report = perform(order["tool"], order["arguments"], run, Path(order["home"]), order["threads"], progress.report)
+        report = perform(
+            order["tool"], order["arguments"], run, Path(order["home"]), order["threads"], progress.report, order["memory_mb"]
+        )  # fmt: skip
     except Exception as error:  # the boundary of the process: whatever it was, it is recorded and told
         failure = failure_of(error, order["tool"], run.run_id)
         log.info("%s failed", order["tool"], exc_info=error)

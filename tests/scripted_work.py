@@ -44,6 +44,7 @@ def perform(
     home: Path,
     threads: int,
     report_progress: Callable[[dict[str, Any]], None],
+    memory_mb: int | None = None,
 ) -> Report:
     course = arguments.get("course") or os.environ.get("SCRIPTED_COURSE", "finish")
     run.journal.append("evaluation", {"number": sum(1 for _ in run.journal.read("evaluation"))})

@@ -82,7 +82,13 @@ def load_libraries() -> None:
 
 
 def perform(
-    name: str, arguments: dict[str, Any], run: RunFolder, home: Path, threads: int, report_progress: ReportProgress
+    name: str,
+    arguments: dict[str, Any],
+    run: RunFolder,
+    home: Path,
+    threads: int,
+    report_progress: ReportProgress,
+    memory_mb: int | None = None,
 ) -> Report:
     """Do one job on a run: a tool with everything it needs first, or the whole workflow.
 
@@ -94,6 +100,8 @@ def perform(
         The tool's arguments as the client gave them; validated here once more.
     report_progress : callable
         Receives progress events as dicts.
+    memory_mb : int, optional
+        What the process may fill before it is ended from outside.
 
     Raises
     ------
@@ -103,7 +111,7 @@ def perform(
     from ..engine.deadline import Deadline
     from ..engine.experiment import Resources, reopen_experiment
 
-    resources = Resources(threads, home / "cache")
+    resources = Resources(threads, home / "cache", memory_mb)
     if name == WORKFLOW:
         return _run_workflow(WorkflowRequest(**arguments), run, resources, report_progress)
     tool = tools().get(name)

@@ -41,6 +41,12 @@ def test_a_gate_without_a_threshold_shows_its_value_and_is_not_applicable():
     assert status({"memory": 512.0}, ["memory=256"])["memory"] == "failed"
 
 
+def test_the_memory_a_job_may_fill_is_the_threshold_of_its_gate():
+    limits = {gate.key: gate.threshold for gate in choose_gates(memory_mb=2048)}
+    assert limits["memory"] == 2048.0
+    assert {gate.key: gate.threshold for gate in choose_gates(["memory=256"], memory_mb=2048)}["memory"] == 256.0
+
+
 def test_overrides_change_and_remove_gates():
     limits = {gate.key: gate.threshold for gate in choose_gates(["latency=50", "train_gap=off"])}
     assert limits["latency"] == 50.0
