@@ -115,7 +115,8 @@ def _portfolio(experiment: Experiment, order: Sequence[str], research: Sequence[
     """The learners with their defaults, and their variants behind by `_VARIANT_STEP` places of priority each: a second setting of a
     strong learner goes before the first one of a weak learner. A learner that research ranks first for this table comes early."""
     shape = experiment.shape
-    first = research[0].block.component if research and research[0].block.slot == "model" else None
+    # Learners come last in what research suggests, best first among themselves.
+    first = next((item.block.component for item in research if item.block.slot == "model"), None)
     rows = [
         (
             min(registry.model(key).priority, _EARLY if key == first else math.inf) + _VARIANT_STEP * number,
