@@ -24,6 +24,7 @@ _SIMPLE = ("linear", "bayes", "tree", "neighbors")
 _AVERAGE_AT_MOST = 8
 _QUESTIONS_SHARE = 0.5
 _SHARE_AT_MOST = 0.4
+_ESTIMATES = 1.5
 _FLOOR_S = 5.0
 _VARIANT_STEP = 6
 _EARLY = 11
@@ -75,7 +76,8 @@ def build_baselines(
             skipped.extend((other, "no time left") for other in late)
             break
         solution = settled(default, blocks or [])
-        evaluation = experiment.evaluator.evaluate(solution, _candidate_deadline(deadline, tried), origin=_stage(key))
+        clock = _candidate_deadline(experiment, deadline, solution, tried)
+        evaluation = experiment.evaluator.evaluate(solution, clock, origin=_stage(key))
         tried += 1
         if evaluation.failure is not None:
             failed.append((key, f"{evaluation.failure.kind}: {evaluation.failure.message}"))
@@ -129,11 +131,15 @@ def _portfolio(experiment: Experiment, order: Sequence[str], research: Sequence[
     return [solution for _, _, solution in sorted(rows, key=lambda row: row[:2])]
 
 
-def _candidate_deadline(deadline: Deadline, tried: int) -> Deadline:
-    """No single learner may eat the stage; only the dummy runs even without time, so that there always is an answer."""
+def _candidate_deadline(experiment: Experiment, deadline: Deadline, solution: Solution, tried: int) -> Deadline:
+    """No learner that was not measured yet may eat the stage; one that was may have what it takes. Only the dummy runs even without
+    time, so that there always is an answer."""
     if tried == 0:
         return Deadline(max(deadline.remaining(), _FLOOR_S))
-    return deadline.at_most(deadline.remaining() * _SHARE_AT_MOST)
+    most_s = deadline.remaining() * _SHARE_AT_MOST
+    if experiment.evaluator.measured(solution):
+        most_s = max(most_s, _ESTIMATES * experiment.evaluator.estimate(solution))
+    return deadline.at_most(most_s)
 
 
 def _stage(key: str) -> str:

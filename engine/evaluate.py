@@ -43,6 +43,10 @@ _GRACE_S = 1.0
 _TELLING_S = 0.2
 _CUT_SHARE = 0.5
 _CUT_SHARE_OF_FIRST = 0.3
+_WHOLE_SHARE = 1.2
+"""The least part of its estimated time a booster is started in: not yet measured here, nothing measured yet, and measured, when the
+estimate can be trusted and a fit that is cut takes the time of one that could end."""
+_CUT_TOOK = 1.2
 _SMALL_STEPS = 1.8
 _GRACE_START_S = 0.2
 _FIT_SHARE = 0.75
@@ -178,10 +182,12 @@ class Evaluator:
         """The least part of the estimated time a fit is worth starting in.
 
         Boosting that the clock ends halfway has most of its gain, unless it takes small steps; where nothing of the kind has a
-        score yet, even less of it is better than nothing.
+        score yet, even less of it is better than nothing. Once a learner has a score, a worse setting of it adds nothing.
         """
         if not registry.model(solution.model.component).early_stopping or self._effort(solution) > _SMALL_STEPS:
             return 1.0
+        if self.measured(solution):
+            return _WHOLE_SHARE
         known = any(registry.model(component).early_stopping for component in self._speed)
         return _CUT_SHARE if known else _CUT_SHARE_OF_FIRST
 
@@ -214,11 +220,20 @@ class Evaluator:
         return math.ceil(len(self.folds) / max(1, min(self.experiment.resources.threads, len(self.folds))))
 
     def _learn_speed(self, evaluation: Evaluation) -> None:
-        prior = self._prior(evaluation.solution)
-        if evaluation.failure is None and not evaluation.cut and prior > 0:
-            factor = max(evaluation.seconds, 0.01) / prior
-            self._speed[evaluation.solution.model.component] = factor
-            self._measured.append((factor, prior))
+        prior, component = self._prior(evaluation.solution), evaluation.solution.model.component
+        if evaluation.failure is not None or prior <= 0:
+            return
+        factor = max(evaluation.seconds, 0.01) / prior
+        if evaluation.cut:
+            # It would have taken longer than it was given.
+            self._speed[component] = max(self._speed.get(component, 0.0), _CUT_TOOK * factor)
+            return
+        self._speed[component] = factor
+        self._measured.append((factor, prior))
+
+    def measured(self, solution: Solution) -> bool:
+        """Whether the estimate of a solution rests on a fit of its learner in this run."""
+        return solution.model.component in self._speed
 
     def _compute(self, solution: Solution, deadline: Deadline) -> Evaluation:
         """Run the folds in threads; a fit that cannot be interrupted is left behind when time is over."""

@@ -79,7 +79,18 @@ def grow_forest(estimator: Any, data: TrainingData, n_trees: int) -> FittedFores
             break
     if not grown:
         raise DeadlinePassed("the time budget ended before the first tree was grown")
-    return FittedForest([tree.tree_ for tree in estimator.estimators_], class_shares(data), data.threads, cut)
+    trees = [tree.tree_ for tree in estimator.estimators_]
+    for tree in trees:
+        _forget_statistics(tree)
+    return FittedForest(trees, class_shares(data), data.threads, cut)
+
+
+def _forget_statistics(tree: Any) -> None:
+    """Blank what a tree has noted while it grew and needs no more: most of a forest's bytes, which then cost next to nothing to
+    compress."""
+    tree.value[tree.children_left >= 0] = 0.0
+    for noted in (tree.impurity, tree.weighted_n_node_samples, tree.n_node_samples):
+        noted[:] = 0
 
 
 def class_shares(data: TrainingData) -> np.ndarray | None:
