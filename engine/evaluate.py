@@ -128,6 +128,11 @@ class Evaluator:
         """Rows of the dataset per row of a training fold."""
         return self.experiment.dataset.n_rows / float(np.mean([len(fold.train) for fold in self.folds]))
 
+    def _growth_of(self, solution: Solution) -> float:
+        """Rows of the final fit per row of a training fold."""
+        most, all_rows = registry.model(solution.model.component).most_rows, self.experiment.dataset.n_rows
+        return self._growth if most is None else self._growth * min(1.0, most / all_rows)
+
     def recall(self, solution: Solution) -> Evaluation | None:
         """Return a finished evaluation without computing anything, or None."""
         if solution.key in self._known:
@@ -302,7 +307,7 @@ class Evaluator:
         return Evaluation(
             solution, tuple(result.score for result in results), oof, seconds,
             tuple(result.seconds for result in results), tuple(result.rounds for result in results),
-            cut=any(result.cut for result in results), growth=self._growth, footprint=footprint,
+            cut=any(result.cut for result in results), growth=self._growth_of(solution), footprint=footprint,
         )  # fmt: skip
 
     def _one_fold(

@@ -14,7 +14,7 @@ from .errors import Failure
 from .limits import Footprint
 from .solution import Solution
 
-_REFIT_SHARE, _REFIT_SHARE_OF_FORESTS = 0.5, 0.9
+_REFIT_SHARE, _REFIT_SHARE_OF_FORESTS = 0.6, 0.9
 """Seconds of a fit with all threads per second of one on (mostly) one thread. Full-depth trees grow faster than their rows, and a
 forest takes about as long to save as a third of its fit."""
 
@@ -56,7 +56,7 @@ class Evaluation:
     cached : bool
         It was not computed now.
     growth : float
-        Rows of the whole dataset per row of a training fold.
+        Rows of a fit on the whole dataset (of a sample of it where the learner needs no more) per row of a training fold.
     footprint : Footprint or None
         What it costs in use; measured only where the run has limits.
     """

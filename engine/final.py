@@ -126,7 +126,7 @@ class FinalModel:
 
 
 def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, deadline: Deadline) -> FinalModel:
-    """Fit the chosen members on exactly the rows at `positions`.
+    """Fit the chosen members on the rows at `positions`; a learner that gains nothing from so many gets a sample of them.
 
     Members that do not fit into the time are left out, the largest weights kept first. At least one is always fitted; where even
     that would take too long on all these rows, on as many as the time allows, drawn by the split's rule (see `n_rows`).

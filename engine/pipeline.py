@@ -57,6 +57,8 @@ class FittedSolution:
     model: FittedModel
     post: PostTransform | None
     seconds: float = 0.0
+    n_rows: int = 0
+    """Rows it was fitted on."""
 
     def predict_table(self, table: Table) -> np.ndarray:
         """Raw feature rows → (n_rows, n_outputs) probabilities or values."""
@@ -291,6 +293,7 @@ def fit_solution(rows: TrainingRows, solution: Solution, rounds: int | None = No
         enough.setting, solution, table, transforms, enough.y, enough.positions, enough.threads, enough.deadline, rounds
     )
     enough.done_with(solution)
+    fitted.n_rows = len(enough.positions)
     fitted.seconds = time.monotonic() - start
     return fitted
 

@@ -284,6 +284,8 @@ class _Inspection:
                 self.notes.append(f"the time did not allow all members on {rows}: the model on {self.model_rows} stays")
                 return
             seen = rows if model.n_rows == len(positions) else f"{model.n_rows:,} of {len(positions):,} ({rows})"
+            sampled = {one.solution.model.component: one.n_rows for one in model.members if one.n_rows < model.n_rows}
+            seen += "".join(f"; {learner} on a sample of {n_rows:,}" for learner, n_rows in sampled.items())
             save(model, self.experiment.run.model_path, self._about(model, attempt, seen))
             self.model, self.fitted, self.model_rows = model, attempt, seen
             return

@@ -49,8 +49,10 @@ def test_a_learner_that_needs_no_more_rows_gets_a_sample_of_them(
     choice = Chosen("mean", tuple(evaluations), (0.5, 0.5), evaluations[0].scores)
     model = fit_final(experiment, choice, np.arange(experiment.dataset.n_rows), Deadline(30))
     assert [len(data.y) for data in fits] == [120]
-    assert len(model.members) == 2
+    assert [member.n_rows for member in model.members] == [120, 300]
     assert model.n_rows == experiment.dataset.n_rows
+    # What the sampled fit is foreseen to take does not grow with rows it never sees.
+    assert evaluations[0].growth == pytest.approx(evaluations[1].growth * 120 / 300)
 
 
 def test_members_share_their_transforms_and_tables_go_when_nobody_waits_for_them(experiment: Experiment) -> None:
