@@ -32,7 +32,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from ..engine.run import RunFolder, runs_folder
 from .calls import Handover, handover, outcome, running_report, settle
-from .job_state import ENDED, STARTED, JobState
+from .job_state import ENDED, QUEUED, STARTED, JobState
 from .jobs import Jobs
 from .settings import Settings
 
@@ -57,8 +57,8 @@ class Task:
 
     Attributes
     ----------
-    begun_at : float
-        When the run's first job began: a run whose opening failed is removed, and its handle may be given to another.
+    begun_at : float or None
+        When the run's first job was asked for: a run whose opening failed is removed, and its handle may be given to another.
     end : dict or None
         What `tasks/get` says of its end, once it was said: it stays so when the run is removed.
     """
@@ -67,7 +67,7 @@ class Task:
     run_id: str
     job_id: str
     tool: str
-    begun_at: float
+    begun_at: float | None
     created_at: float
     end: dict[str, Any] | None = None
 
@@ -182,7 +182,7 @@ def _job_left() -> Iterator[Handover]:
 
 
 def _begun_at(run: RunFolder) -> float | None:
-    first = next(run.journal.read(STARTED), None)
+    first = next(run.journal.read(QUEUED, STARTED), None)
     return first.at if first else None
 
 
@@ -222,7 +222,7 @@ def _create(home: Path, run: RunFolder, job_id: str, tool: str) -> Task:
             if path.stat().st_mtime < now - KEPT_S:
                 path.unlink()
     task_id = f"{run.run_id}-{job_id}-{secrets.token_hex(8)}"
-    task = Task(task_id, run.run_id, job_id, tool, _begun_at(run) or 0.0, now)
+    task = Task(task_id, run.run_id, job_id, tool, _begun_at(run), now)
     _save(home, task)
     return task
 

@@ -25,9 +25,11 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def served(home: Path, data: Path) -> AsyncIterator[Client]:
+async def served(home: Path, data: Path, **environment: str) -> AsyncIterator[Client]:
     """A server process, and a client that takes tasks."""
-    async with Client(parameters(home, data), extensions=[TasksClient()]) as client:
+    server = parameters(home, data)
+    server.env = {**(server.env or {}), **environment}
+    async with Client(server, extensions=[TasksClient()]) as client:
         yield client
 
 
@@ -143,6 +145,21 @@ async def test_a_task_outlives_the_run_of_a_profile_that_failed_or_was_cancelled
         assert not list(home.glob("runs/*"))
         assert await ask(client, "tasks/get", failing.task_id) == ended
         assert (await ask(client, "tasks/get", cancelled.task_id))["status"] == "cancelled"
+
+
+async def test_a_task_whose_job_waits_in_line_is_working_and_can_be_cancelled(
+    home: Path, data: Path, table: Path
+) -> None:
+    async with served(home, data, MLE_STAR_MAX_JOBS="1") as client:
+        await call_as_task(client, "profile_dataset", **profile_of(table))
+        first = await start(client, "build_baselines", time_budget_s=60)
+        second = await start(client, "profile_dataset", **profile_of(table, seed=5))
+        waiting = await ask(client, "tasks/get", second.task_id)
+        assert waiting["status"] == "working"
+        assert "waits for its turn" in waiting["statusMessage"]
+        await ask(client, "tasks/cancel", second.task_id)
+        assert (await ask(client, "tasks/get", second.task_id))["status"] == "cancelled"
+        await ask(client, "tasks/cancel", first.task_id)
 
 
 async def test_a_task_whose_run_somebody_removed_has_failed(home: Path, data: Path, table: Path) -> None:
