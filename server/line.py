@@ -59,7 +59,7 @@ class Line:
     @property
     def idle(self) -> bool:
         """True while nothing is at work."""
-        return self._at_work == 0
+        return self._at_work <= 0
 
     def enter(self, turn: Turn) -> bool:
         """Return True where the job may begin now; else it waits, which is recorded. Raises `Busy` when too many do."""
