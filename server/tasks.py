@@ -40,7 +40,8 @@ IDENTIFIER = "io.modelcontextprotocol/tasks"
 KEPT_S = 7 * 86_400
 """A task can be asked for so long after its call; the longest job takes a day."""
 POLL_INTERVAL_S = 1
-_TASK_ID = re.compile(r"[a-z0-9_]+-job_\d+-[0-9a-f]{16}")
+_TASK_ID = re.compile(r"run_[a-z0-9_]{1,60}_\d{4,12}-job_\d{1,9}-[0-9a-f]{16}")
+"""Short enough for a file's name on every file system."""
 
 log = logging.getLogger(__name__)
 

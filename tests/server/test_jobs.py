@@ -199,9 +199,10 @@ async def test_an_end_that_nobody_could_write_is_told_once_and_the_same_call_is_
 
     state = await outcome(jobs, run, "no room for a record")
     assert (state.status, state.job_id) == ("failed", "job_001")
-    with monkeypatch.context() as disk, pytest.raises(sqlite3.OperationalError):
+    with monkeypatch.context() as disk:
         disk.setattr(Journal, "append", full)
-        jobs.mark_delivered(run, state)
+        with pytest.raises(sqlite3.OperationalError):
+            jobs.mark_delivered(run, state)
     assert await jobs.submit(run, "work", {"course": "no room for a record"}) == "job_002"
 
 

@@ -175,7 +175,16 @@ async def test_a_task_whose_run_somebody_removed_has_failed(home: Path, data: Pa
         assert "result" not in ended
 
 
-@pytest.mark.parametrize("task_id", ["", "nobody", "../../etc/passwd", "run_a_0001-job_001-0123456789abcdef"])
+@pytest.mark.parametrize(
+    "task_id",
+    [
+        "",
+        "nobody",
+        "../../etc/passwd",
+        "run_a_0001-job_001-0123456789abcdef",
+        f"run_{'a' * 300}_0001-job_001-0123456789abcdef",
+    ],
+)
 async def test_an_unknown_task_is_the_protocols_error(home: Path, data: Path, task_id: str) -> None:
     async with served(home, data) as client:
         for method in ("tasks/get", "tasks/update", "tasks/cancel"):
