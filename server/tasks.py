@@ -40,6 +40,8 @@ IDENTIFIER = "io.modelcontextprotocol/tasks"
 KEPT_S = 7 * 86_400
 """A task can be asked for so long after its call; the longest job takes a day."""
 POLL_INTERVAL_S = 1
+RESUMED_WITHIN_S = 5.0
+"""A job whose worker died has not ended for a client before so long: the server that owns it may start it again."""
 _TASK_ID = re.compile(r"run_[a-z0-9_]{1,60}_\d{4,12}-job_\d{1,9}-[0-9a-f]{16}")
 """Short enough for a file's name on every file system."""
 
@@ -81,6 +83,7 @@ class Tasks(Extension):
     def __init__(self, settings: Settings, jobs: Jobs) -> None:
         self._home = settings.home
         self._jobs = jobs
+        self._interrupted: dict[str, float] = {}
 
     def methods(self) -> Sequence[MethodBinding]:
         """Return `tasks/get`, `tasks/update` and `tasks/cancel`."""
@@ -111,6 +114,14 @@ class Tasks(Extension):
         if task.end is not None:
             return {**_described(task), **task.end}
         state = await anyio.to_thread.run_sync(self._state, task)
+        if state is not None and state.status == "interrupted":
+            since = self._interrupted.setdefault(task.task_id, time.monotonic())
+            if time.monotonic() - since < RESUMED_WITHIN_S:
+                message = f"the worker of {task.tool} died; the work goes on if its server resumes it"
+                now = _iso(time.time())
+                return {**_described(task), "status": "working", "statusMessage": message, "lastUpdatedAt": now}
+        else:
+            self._interrupted.pop(task.task_id, None)
         if state is None or state.status in ENDED:
             return {**_described(task), **await anyio.to_thread.run_sync(self._ended, task, state)}
         message = running_report(self._run(task), state).summary
