@@ -30,8 +30,8 @@ CREATE INDEX IF NOT EXISTS entries_kind ON entries (kind, seq);
 
 
 _PATIENCE_S = 10.0
-_KEPT_OPEN = 64
-"""Journals whose connection for reading is kept: a list of runs reads some dozens at once."""
+_KEPT_OPEN = 28
+"""Journals whose connection for reading is kept, with two or three open files each: those a server watches, and some more."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,6 @@ class Journal:
 
     def read(self, *kinds: str, after: int = 0) -> Iterator[Entry]:
         """Yield entries of these kinds (all without one) with a sequence number above `after`, oldest first."""
-        if not self.path.exists():
-            return
         where = f" AND kind IN ({','.join('?' * len(kinds))})" if kinds else ""
         query = f"SELECT seq, at, kind, body FROM entries WHERE seq > ?{where} ORDER BY seq"  # noqa: S608
         for seq, at, kind, body in _READERS.query(self.path, query, (after, *kinds)):
@@ -80,8 +78,6 @@ class Journal:
 
     def last(self, *kinds: str) -> Entry | None:
         """Return the newest entry of these kinds, or None."""
-        if not self.path.exists():
-            return None
         where = f" WHERE kind IN ({','.join('?' * len(kinds))})" if kinds else ""
         query = f"SELECT seq, at, kind, body FROM entries{where} ORDER BY seq DESC LIMIT 1"  # noqa: S608
         rows = _READERS.query(self.path, query, kinds)
@@ -102,16 +98,12 @@ class _Readers:
         """Return the rows; none where the file is gone."""
         try:
             status = path.stat()
-        except FileNotFoundError:
+            reader = self._of(path, (status.st_dev, status.st_ino))
+        except (FileNotFoundError, NotADirectoryError):
+            with self._lock:
+                # Who still reads from it keeps it open until then.
+                self._kept.pop(path, None)
             return []
-        file = status.st_dev, status.st_ino
-        with self._lock:
-            reader = self._kept.get(path)
-            if reader is None or reader.file != file:
-                reader = self._kept[path] = _Reader(path, file)
-            self._kept.move_to_end(path)
-            if len(self._kept) > _KEPT_OPEN:
-                self._kept.popitem(last=False)
         try:
             return reader.query(query, values)
         except sqlite3.Error as error:
@@ -122,6 +114,16 @@ class _Readers:
                 # Somebody is just making it; there is nothing to read yet.
                 return []
             raise
+
+    def _of(self, path: Path, file: tuple[int, int]) -> _Reader:
+        with self._lock:
+            reader = self._kept.get(path)
+            if reader is None or reader.file != file:
+                reader = self._kept[path] = _Reader(path, file)
+            self._kept.move_to_end(path)
+            if len(self._kept) > _KEPT_OPEN:
+                self._kept.popitem(last=False)
+        return reader
 
     def close(self) -> None:
         """Close all that nobody reads from."""
@@ -135,7 +137,14 @@ class _Reader:
     def __init__(self, path: Path, file: tuple[int, int]) -> None:
         self.file = file
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, timeout=_PATIENCE_S, check_same_thread=False)
+        # To read never makes a file: it may have been removed a moment ago.
+        address = f"{path.absolute().as_uri()}?mode=rw"
+        try:
+            self._connection = sqlite3.connect(address, uri=True, timeout=_PATIENCE_S, check_same_thread=False)
+        except sqlite3.OperationalError as error:
+            if path.exists():
+                raise
+            raise FileNotFoundError(path) from error
         # 256 KB instead of 2 MB: the system keeps the file in memory anyway, once for all processes.
         self._connection.execute("PRAGMA cache_size=-256")
 

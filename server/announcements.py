@@ -38,8 +38,8 @@ from .settings import Settings
 
 LOOK_EVERY_S = 0.25
 SEND_WITHIN_S = 1.0
-WATCHED_RUNS = 50
-"""The newest runs; nobody works on older ones."""
+WATCHED_RUNS = 24
+"""The newest runs, as many as journals are kept open for reading; hardly anybody works on older ones."""
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,13 @@ class Announcer:
         changed: dict[str, None] = {}
         for place, run in enumerate(runs):
             known = run.run_id in seen
-            for entry in run.journal.read(KIND, after=seen.get(run.run_id, 0)):
+            try:
+                entries = list(run.journal.read(KIND, after=seen.get(run.run_id, 0)))
+            except (OSError, sqlite3.Error):
+                # A run that is just being made or removed, or is damaged: no reason to keep the news of the others.
+                log.debug("%s could not be read", run.run_id, exc_info=True)
+                continue
+            for entry in entries:
                 seen[run.run_id] = entry.seq
                 if first and entry.at < since:
                     known = True

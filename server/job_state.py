@@ -130,6 +130,14 @@ def read_state(run: RunFolder, job_id: str | None = None) -> JobState | None:
     )
 
 
+def settled_state(run: RunFolder, job_id: str, within_s: float) -> JobState | None:
+    """The state of a job whose worker is gone: its last threads may hold the lock for a moment longer."""
+    until = time.monotonic() + within_s
+    while (state := read_state(run, job_id)) is not None and state.status == "running" and time.monotonic() < until:
+        time.sleep(0.02)
+    return state
+
+
 def at_work(state: JobState, worked_s: float) -> JobState:
     """Fill in how long a running job has worked and what is left of its budget; a clock that was set back counts as no time."""
     worked_s = max(0.0, worked_s)

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 import anyio
 import anyio.to_thread
@@ -36,10 +37,11 @@ from .job_state import (
     at_work,
     newest_job_number,
     read_state,
+    settled_state,
     was_stopped,
 )
 from .line import Line, Turn
-from .ownership import take_lock
+from .ownership import lock_of_dead, take_lock
 from .processes import GRACE_S, WorkerProcess, end_group, start_worker
 from .settings import Settings
 from .warm import QUIET_S, Spare
@@ -71,6 +73,8 @@ class _Worker:
     arguments: dict[str, Any]
     resumed: bool
     stopped: bool = False
+    replaced: bool = False
+    """Another one has its place in the line; else that is free once it is gone."""
 
 
 class Jobs:
@@ -91,6 +95,7 @@ class Jobs:
         self._spare = Spare(settings, perform)
         self._workers: dict[tuple[str, str], _Worker] = {}
         self._unrecorded: dict[tuple[str, str], Failure] = {}
+        self._entering: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
         self._ending = threading.Event()
 
     async def keep_warm(self) -> None:
@@ -107,6 +112,11 @@ class Jobs:
         `Busy` when the run has other work or too many wait, `DiskFull` where the work could not be written.
         """
         arguments = {**arguments, "time_budget_s": arguments.get("time_budget_s") or self._budget_s(run)}
+        # Of two calls at once, the second one sees what the first has begun, not a lock that is taken on a job that is dead.
+        async with self._entering.setdefault(run.run_id, anyio.Lock()):
+            return await self._join_or_begin(run, name, arguments)
+
+    async def _join_or_begin(self, run: RunFolder, name: str, arguments: dict[str, Any]) -> str:
         patience = time.monotonic() + 2 * GRACE_S
         while True:
             state = self.state(run)
@@ -188,6 +198,8 @@ class Jobs:
     def mark_delivered(self, run: RunFolder, state: JobState) -> None:
         """Remember that a client was told how a job ended: the same call now means new work."""
         if state.status != "running" and not state.delivered:
+            # Told, also where that cannot be written because the disk is still full.
+            self._unrecorded.pop((run.run_id, state.job_id), None)
             run.journal.append(DELIVERED, {"job_id": state.job_id})
 
     def shutdown(self) -> None:
@@ -228,13 +240,16 @@ class Jobs:
         while (turn := self._line.leave()) is not None:
             try:
                 self._begin(turn)
-                self._obey(turn.run, turn.job_id, turn.queued_at)
-                return
             except Exception as error:  # the boundary of a thread: the next in line must not wait for ever
                 log.exception("%s on %s could not begin when its turn came", turn.tool, turn.run.run_id)
                 failure = failure_of(error, turn.tool, turn.run.run_id)
                 with suppress(OSError, sqlite3.Error):
                     _stop(turn.run, turn.job_id, 0, "failed", failure)
+                continue
+            # It is at work: what cannot be read now must not start one more in the same place.
+            with suppress(OSError, sqlite3.Error):
+                self._obey(turn.run, turn.job_id, turn.queued_at)
+            return
 
     def _begin(self, turn: Turn, replaces: _Worker | None = None) -> None:
         """Give a job to a worker with the run's lock, and record it before the worker begins.
@@ -280,10 +295,13 @@ class Jobs:
             turn.arguments,
             replaces is not None,
         )
+        self._unrecorded.pop((run.run_id, turn.job_id), None)
         self._workers[run.run_id, turn.job_id] = worker
         threading.Thread(
             target=self._look_after, args=(worker,), daemon=True, name=f"{run.run_id}-{turn.job_id}"
         ).start()
+        if replaces:
+            replaces.replaced = True
         if self._ending.is_set():
             end_group(process.pid)
 
@@ -295,8 +313,10 @@ class Jobs:
             log.exception("looking after the worker of %s in %s failed", worker.tool, worker.run.run_id)
         finally:
             key = worker.run.run_id, worker.job_id
+            # Not ours where its run was removed and the next one got the same name.
             if self._workers.get(key) is worker:
                 del self._workers[key]
+            if not worker.replaced:
                 self._pass_on()
 
     def _see_to_its_end(self, worker: _Worker) -> None:
@@ -332,10 +352,10 @@ class Jobs:
         if worker.resumed or worker.stopped or _ended_well(worker.process) or self._ending.is_set():
             return
         try:
-            state = _settled(worker.run, worker.job_id)
+            state = settled_state(worker.run, worker.job_id, GRACE_S)
             if state is None or state.status != "interrupted":
                 return
-            lock = _lock_of_dead(worker.run)
+            lock = lock_of_dead(worker.run, GRACE_S)
             if lock is None:
                 return
             log.warning("the worker of %s in %s died; its work is resumed", worker.tool, worker.run.run_id)
@@ -359,22 +379,6 @@ class Jobs:
 def _ended_well(worker: WorkerProcess) -> bool:
     """Whether a worker left by itself: then its outcome is on record, or could not be recorded."""
     return worker.process.returncode in (0, EXIT_UNRECORDED)
-
-
-def _settled(run: RunFolder, job_id: str) -> JobState | None:
-    """The state of a job whose worker is gone: its last threads may hold the lock for a moment longer."""
-    until = time.monotonic() + GRACE_S
-    while (state := read_state(run, job_id)) is not None and state.status == "running" and time.monotonic() < until:
-        time.sleep(0.02)
-    return state
-
-
-def _lock_of_dead(run: RunFolder) -> int | None:
-    """Take the lock that a dead worker has left; a reader that looks who owns the run holds it for an instant."""
-    until = time.monotonic() + GRACE_S
-    while (lock := take_lock(run)) is None and time.monotonic() < until:
-        time.sleep(0.02)
-    return lock
 
 
 def _can_join(state: JobState) -> bool:

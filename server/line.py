@@ -59,7 +59,7 @@ class Line:
     @property
     def idle(self) -> bool:
         """True while nothing is at work."""
-        return self._at_work == 0
+        return self._at_work <= 0
 
     def enter(self, turn: Turn) -> bool:
         """Return True where the job may begin now; else it waits, which is recorded. Raises `Busy` when too many do."""
@@ -123,7 +123,9 @@ class Line:
         stopped = []
         for turn in self._waiting:
             try:
-                gone = was_stopped(turn.run, turn.job_id, turn.queued_at) is not None or not turn.run.path.exists()
+                stop = was_stopped(turn.run, turn.job_id, turn.queued_at)
+                # Its folder was removed, and perhaps made again under the same name.
+                gone = stop is not None or os.fstat(turn.lock).st_nlink == 0
             except (OSError, sqlite3.Error):
                 # A full disk, or a run that is just being removed; the next look knows more.
                 gone = False

@@ -27,11 +27,31 @@ def open_for(request: ProfileRequest, settings: Settings, jobs: Jobs) -> tuple[R
     The server looks at the file's name, size and time only; its content is read by the worker. Raises `Refused` or `InvalidInput`
     for a path that cannot be used.
     """
+    found = answered_by(request, settings, jobs)
+    if found is not None:
+        return found
+    path, opened = _asked(request, settings)
+    settings.make_home()
+    run = create_run(settings.home, request.name or path.stem.partition(".")[0])
+    try:
+        run.journal.append(OPENED, opened)
+    except BaseException:
+        run.remove()
+        raise
+    return run, False
+
+
+def _asked(request: ProfileRequest, settings: Settings) -> tuple[Path, dict[str, Any]]:
+    """The file, and what the journal of a run that was opened for such a request says of it."""
     path = resolve_data_path(request.path, settings)
     status = path.stat()
     question = {**request.model_dump(mode="json", exclude=_NOT_THE_QUESTION), "path": str(path)}
-    opened = {"path": str(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns, "request": question}
-    settings.make_home()
+    return path, {"path": str(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns, "request": question}
+
+
+def answered_by(request: ProfileRequest, settings: Settings, jobs: Jobs) -> tuple[RunFolder, bool] | None:
+    """The earlier run of the same question, as `open_for` returns it; None where the request needs a new one."""
+    _, opened = _asked(request, settings)
     for run in list_runs(settings.home):
         entry = run.journal.last(OPENED)
         if entry is not None and entry.body == opened:
@@ -40,13 +60,7 @@ def open_for(request: ProfileRequest, settings: Settings, jobs: Jobs) -> tuple[R
             state = jobs.state(run)
             if state is not None and state.status in {"running", "interrupted"}:
                 return run, False
-    run = create_run(settings.home, request.name or path.stem.partition(".")[0])
-    try:
-        run.journal.append(OPENED, opened)
-    except BaseException:
-        run.remove()
-        raise
-    return run, False
+    return None
 
 
 def profile_arguments(request: ProfileRequest, settings: Settings) -> dict[str, Any]:

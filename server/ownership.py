@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 from ..engine.run import RunFolder
 
@@ -22,6 +23,14 @@ def take_lock(run: RunFolder) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def lock_of_dead(run: RunFolder, within_s: float) -> int | None:
+    """Take the lock that a dead worker has left; a reader that looks who owns the run holds it for an instant."""
+    until = time.monotonic() + within_s
+    while (lock := take_lock(run)) is None and time.monotonic() < until:
+        time.sleep(0.02)
+    return lock
 
 
 def is_owned(run: RunFolder) -> bool:

@@ -49,9 +49,12 @@ class WorkerProcess:
         """Send the order with the descriptors; the caller closes its own copies. Raises `OSError` where it is not taken."""
         body = json.dumps(order).encode() + b"\n"
         self.channel.settimeout(_TAKEN_WITHIN_S)
-        sent = socket.send_fds(self.channel, [body], [lock, log])
-        self.channel.sendall(body[sent:])
-        self.channel.setblocking(False)
+        try:
+            sent = socket.send_fds(self.channel, [body], [lock, log])
+            self.channel.sendall(body[sent:])
+        finally:
+            # Whoever looks for signs of life never waits, also where the order was not taken.
+            self.channel.setblocking(False)
 
     def gave_sign(self) -> bool:
         """Whether it has sent a sign of life since the last look; never waits, once it has its order."""

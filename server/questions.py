@@ -7,27 +7,38 @@ its word.
 
 from __future__ import annotations
 
+import logging
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+import anyio
 import anyio.to_thread
-from mcp.server.elicitation import AcceptedElicitation
+from mcp.server.elicitation import AcceptedElicitation, CancelledElicitation, DeclinedElicitation, ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.resolve import build_resolver_plans
+from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from ..engine.errors import MleStarError
-from ..tools.contract import Tool
+from ..tools.contract import JobRequest, Tool
+from ..tools.profile_dataset import ProfileRequest
 from ..tools.workspace import Workspace
+from .calls import parse
 from .headers import column_names
 from .jobs import Jobs
-from .opening import PROFILE
+from .opening import PROFILE, answered_by
 from .settings import Settings
 from .structured import tool_error
 
 LONG_S = 3600.0
 """A budget above this is confirmed."""
+ANSWER_WITHIN_S = 120.0
+"""How long a call waits for the user where the question is asked within it."""
+
+log = logging.getLogger(__name__)
+
+Form = TypeVar("Form", bound=BaseModel)
 
 
 class Column(BaseModel):
@@ -58,7 +69,7 @@ class Questions:
 
     async def which_column(
         self, arguments: dict[str, Any], context: Context[None, Any]
-    ) -> Elicit[Column] | Literal[False]:
+    ) -> Elicit[Column] | ElicitationResult[Column] | Literal[False]:
         """Ask where the table has no such target but some that are called nearly so."""
         path, target = arguments.get("path"), arguments.get("target")
         if not (can_ask(context) and isinstance(path, str) and isinstance(target, str)):
@@ -67,25 +78,33 @@ class Questions:
         if not near:
             return False
         schema = create_model("Column", __base__=Column, target=(str, Field(json_schema_extra={"enum": [*near]})))
-        return Elicit(f"The table has no column {target[:60]!r}. Which one shall be predicted?", schema)
+        return await _answer(context, f"The table has no column {target[:60]!r}. Which one shall be predicted?", schema)
 
     async def long_work(
         self, arguments: dict[str, Any], context: Context[None, Any]
-    ) -> Elicit[Consent] | Literal[False]:
+    ) -> Elicit[Consent] | ElicitationResult[Consent] | Literal[False]:
         """Ask before a job may work for more than an hour; not again while the run is at work."""
-        seconds = arguments.get("time_budget_s")
-        if not (can_ask(context) and isinstance(seconds, int | float) and LONG_S < seconds <= 86_400):
+        if not can_ask(context):
             return False
-        if self._tool.name != PROFILE and await anyio.to_thread.run_sync(self._at_work, arguments.get("run_id")):
+        try:
+            request = parse(self._tool.request, arguments)
+        except ValidationError:
+            # The tool says what is wrong with it.
+            return False
+        if not isinstance(request, JobRequest) or request.time_budget_s is None or request.time_budget_s <= LONG_S:
+            return False
+        seconds = request.time_budget_s
+        if await anyio.to_thread.run_sync(self._agreed_before, request):
             return False
         work = "every later step" if self._tool.name == PROFILE else self._tool.name
-        return Elicit(f"{work} may then use this computer for up to {seconds / 3600:.1f} hours. Start?", Consent)
+        hours = f"up to {seconds / 3600:.1f} hours"
+        return await _answer(context, f"{work} may then use this computer for {hours}. Start?", Consent)
 
     async def settled(
         self, arguments: dict[str, Any], answers: dict[str, Any]
     ) -> tuple[dict[str, Any], CallToolResult | None]:
         """Return the arguments with what the user chose, and a refusal where they did not want it."""
-        column, consent = answers.get("column"), answers.get("consent")
+        column, consent = _outcome(answers.get("column")), _outcome(answers.get("consent"))
         if column is not None and not isinstance(column, AcceptedElicitation):
             near = await anyio.to_thread.run_sync(self._near_names, arguments["path"], arguments["target"])
             return arguments, tool_error(
@@ -94,7 +113,7 @@ class Questions:
             )
         if consent is not None and not (isinstance(consent, AcceptedElicitation) and _agreed(consent.data)):
             return arguments, tool_error(
-                f"the user did not agree to {arguments['time_budget_s']:,.0f} s of work; call {self._tool.name} with a "
+                f"the user did not agree to {float(arguments['time_budget_s']):,.0f} s of work; call {self._tool.name} with a "
                 f"time_budget_s of at most {LONG_S:.0f}, which needs no consent"
             )
         if column is not None and isinstance(column.data, Column):
@@ -109,9 +128,12 @@ class Questions:
         lowered = {name.lower(): name for name in reversed(names)}
         return [lowered[name] for name in get_close_matches(target.strip().lower(), lowered, n=5, cutoff=0.5)]
 
-    def _at_work(self, run_id: str | None) -> bool:
+    def _agreed_before(self, request: JobRequest) -> bool:
+        """Whether the call joins work that began with consent, or needs none because it can begin nothing."""
         try:
-            state = self._jobs.state(Workspace(self._settings.home).run(run_id))
+            if isinstance(request, ProfileRequest):
+                return answered_by(request, self._settings, self._jobs) is not None
+            state = self._jobs.state(Workspace(self._settings.home).run(request.run_id))
         except MleStarError:
             # The tool says what is wrong with the run; there is no work to agree to.
             return True
@@ -125,6 +147,29 @@ def can_ask(context: Context[None, Any]) -> bool:
     if asks is None or (asks.form is None and asks.url is not None):
         return False
     return context.protocol_version is None or context.protocol_version >= "2026" or context.session.can_send_request
+
+
+async def _answer(
+    context: Context[None, Any], message: str, schema: type[Form]
+) -> Elicit[Form] | ElicitationResult[Form] | Literal[False]:
+    """The question, for the SDK to ask where the protocol asks between two calls; before 2026 the answer to it, within this call.
+
+    A client that then fails to ask its user, or says nothing for long, counts as one that cannot ask.
+    """
+    if context.protocol_version is not None and context.protocol_version >= "2026":
+        return Elicit(message, schema)
+    try:
+        with anyio.fail_after(ANSWER_WITHIN_S):
+            return await context.elicit(message, schema)
+    except (MCPError, TimeoutError, ValueError):
+        log.warning("the client could not ask its user", exc_info=True)
+        return False
+
+
+def _outcome(answer: Any) -> Any:
+    """What the user did: the SDK wraps an outcome that a resolver returns in one more."""
+    wrapped = answer.data if isinstance(answer, AcceptedElicitation) else None
+    return wrapped if isinstance(wrapped, AcceptedElicitation | DeclinedElicitation | CancelledElicitation) else answer
 
 
 def _agreed(data: Any) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +30,8 @@ LISTED_RUNS = 10
 _RUN = "mlestar://runs/{run_id}"
 RUN_WINDOW = re.compile(r"context7://runs/(?P<run_id>[^/]+)/windows/(?P<number>[^/]+)")
 _PLOT = re.compile(r"[a-z_]{1,40}")
+
+log = logging.getLogger(__name__)
 
 
 Content = TypeVar("Content", str, bytes)
@@ -87,22 +91,31 @@ def listed(home: Path) -> list[Resource]:
     """Reports, files and plots of the newest runs, as far as there are any."""
     found: list[Resource] = []
     for run in list_runs(home)[:LISTED_RUNS]:
-        address = _RUN.replace("{run_id}", run.run_id)
-        found += [
-            Resource(
-                uri=f"{address}/{document.path}",
-                name=f"{run.run_id}/{document.path}",
-                title=f"{document.title.removesuffix(' of a run')} of {run.run_id}",
-                mime_type=document.mime_type,
-            )
-            for document in _DOCUMENTS
-            if document.listed_for(run)
-        ]
-        found += [
-            Resource(uri=f"{address}/plots/{name}.png", name=f"{run.run_id}/plots/{name}.png", mime_type=PNG)
-            for name in plots_of(run)
-        ]
+        try:
+            found += _listed(run)
+        except (OSError, sqlite3.Error):
+            # A run that is just being made or removed, or is damaged; the others are listed all the same.
+            log.debug("%s could not be read", run.run_id, exc_info=True)
     return found
+
+
+def _listed(run: RunFolder) -> list[Resource]:
+    address = _RUN.replace("{run_id}", run.run_id)
+    documents = [
+        Resource(
+            uri=f"{address}/{document.path}",
+            name=f"{run.run_id}/{document.path}",
+            title=f"{document.title.removesuffix(' of a run')} of {run.run_id}",
+            mime_type=document.mime_type,
+        )
+        for document in _DOCUMENTS
+        if document.listed_for(run)
+    ]
+    plots = [
+        Resource(uri=f"{address}/plots/{name}.png", name=f"{run.run_id}/plots/{name}.png", mime_type=PNG)
+        for name in plots_of(run)
+    ]
+    return [*documents, *plots]
 
 
 def plots_of(run: RunFolder) -> list[str]:

@@ -32,7 +32,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from ..engine.run import RunFolder, runs_folder
 from .calls import Handover, handover, outcome, running_report, settle
-from .job_state import ENDED, STARTED, JobState
+from .job_state import ENDED, QUEUED, STARTED, JobState
 from .jobs import Jobs
 from .settings import Settings
 
@@ -40,7 +40,10 @@ IDENTIFIER = "io.modelcontextprotocol/tasks"
 KEPT_S = 7 * 86_400
 """A task can be asked for so long after its call; the longest job takes a day."""
 POLL_INTERVAL_S = 1
-_TASK_ID = re.compile(r"[a-z0-9_]+-job_\d+-[0-9a-f]{16}")
+RESUMED_WITHIN_S = 5.0
+"""A job whose worker died has not ended for a client before so long: the server that owns it may start it again."""
+_TASK_ID = re.compile(r"run_[a-z0-9_]{1,60}_\d{4,12}-job_\d{1,9}-[0-9a-f]{16}")
+"""Short enough for a file's name on every file system."""
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +60,8 @@ class Task:
 
     Attributes
     ----------
-    begun_at : float
-        When the run's first job began: a run whose opening failed is removed, and its handle may be given to another.
+    begun_at : float or None
+        When the run's first job was asked for: a run whose opening failed is removed, and its handle may be given to another.
     end : dict or None
         What `tasks/get` says of its end, once it was said: it stays so when the run is removed.
     """
@@ -67,7 +70,7 @@ class Task:
     run_id: str
     job_id: str
     tool: str
-    begun_at: float
+    begun_at: float | None
     created_at: float
     end: dict[str, Any] | None = None
 
@@ -80,6 +83,7 @@ class Tasks(Extension):
     def __init__(self, settings: Settings, jobs: Jobs) -> None:
         self._home = settings.home
         self._jobs = jobs
+        self._interrupted: dict[str, float] = {}
 
     def methods(self) -> Sequence[MethodBinding]:
         """Return `tasks/get`, `tasks/update` and `tasks/cancel`."""
@@ -110,6 +114,14 @@ class Tasks(Extension):
         if task.end is not None:
             return {**_described(task), **task.end}
         state = await anyio.to_thread.run_sync(self._state, task)
+        if state is not None and state.status == "interrupted":
+            since = self._interrupted.setdefault(task.task_id, time.monotonic())
+            if time.monotonic() - since < RESUMED_WITHIN_S:
+                message = f"the worker of {task.tool} died; the work goes on if its server resumes it"
+                now = _iso(time.time())
+                return {**_described(task), "status": "working", "statusMessage": message, "lastUpdatedAt": now}
+        else:
+            self._interrupted.pop(task.task_id, None)
         if state is None or state.status in ENDED:
             return {**_described(task), **await anyio.to_thread.run_sync(self._ended, task, state)}
         message = running_report(self._run(task), state).summary
@@ -182,7 +194,7 @@ def _job_left() -> Iterator[Handover]:
 
 
 def _begun_at(run: RunFolder) -> float | None:
-    first = next(run.journal.read(STARTED), None)
+    first = next(run.journal.read(QUEUED, STARTED), None)
     return first.at if first else None
 
 
@@ -222,7 +234,7 @@ def _create(home: Path, run: RunFolder, job_id: str, tool: str) -> Task:
             if path.stat().st_mtime < now - KEPT_S:
                 path.unlink()
     task_id = f"{run.run_id}-{job_id}-{secrets.token_hex(8)}"
-    task = Task(task_id, run.run_id, job_id, tool, _begun_at(run) or 0.0, now)
+    task = Task(task_id, run.run_id, job_id, tool, _begun_at(run), now)
     _save(home, task)
     return task
 

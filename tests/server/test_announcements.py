@@ -144,5 +144,17 @@ async def test_an_older_client_that_has_listed_is_told_of_a_new_run(settings: Se
         await heard_within(heard, 1)
 
 
+async def test_a_damaged_journal_keeps_nothing_from_the_others(settings: Settings, home: Path) -> None:
+    good, damaged = create_run(home, "good"), create_run(home, "damaged")
+    damaged.journal.path.write_bytes(b"no database at all" * 300)
+    uri = f"context7://runs/{good.run_id}/windows/4"
+    async with Client(build_server(settings)) as client:
+        assert f"mlestar://runs/{good.run_id}/report" in await listed_uris(client)
+        async with client.listen(resource_subscriptions=[uri]) as events:
+            add_entry(good.journal, 4, "First.", 5, "tool", "test")
+            with anyio.fail_after(WITHIN_S):
+                assert await anext(events) == ResourceUpdated(uri=uri)
+
+
 async def listed_uris(client: Client) -> set[str]:
     return {str(resource.uri) for resource in (await client.list_resources(cache_mode="bypass")).resources}

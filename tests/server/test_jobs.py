@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import anyio
 import pytest
 from mle_star.engine.errors import Busy
+from mle_star.engine.journal import Entry, Journal
 from mle_star.engine.run import RunFolder
 from mle_star.server.job_state import JobState
 from mle_star.server.jobs import Jobs
@@ -168,6 +170,40 @@ async def test_work_that_always_kills_its_worker_is_given_up(jobs: Jobs, run: Ru
     state = await outcome(jobs, run, "die")
     assert state.status == "interrupted"
     assert sum(1 for _ in run.journal.read("evaluation")) == 2
+
+
+async def test_calls_at_once_on_interrupted_work_all_get_its_outcome(
+    run: RunFolder, jobs: Jobs, settings: Settings
+) -> None:
+    before = Jobs(settings, perform="scripted_work:perform")
+    await before.submit(run, "work", {"course": "a while"})
+    await until_begun(run)
+    before.shutdown()
+    ids: list[str] = []
+
+    async def again() -> None:
+        ids.append(await jobs.submit(run, "work", {"course": "a while"}))
+
+    async with anyio.create_task_group() as calls:
+        for _ in range(4):
+            calls.start_soon(again)
+    assert len(set(ids)) == 1
+    assert (await jobs.wait(run, ids[0], 20)).status == "finished"
+
+
+async def test_an_end_that_nobody_could_write_is_told_once_and_the_same_call_is_new_work(
+    jobs: Jobs, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(journal: Journal, kind: str, body: dict[str, Any]) -> Entry:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    state = await outcome(jobs, run, "no room for a record")
+    assert (state.status, state.job_id) == ("failed", "job_001")
+    with monkeypatch.context() as disk:
+        disk.setattr(Journal, "append", full)
+        with pytest.raises(sqlite3.OperationalError):
+            jobs.mark_delivered(run, state)
+    assert await jobs.submit(run, "work", {"course": "no room for a record"}) == "job_002"
 
 
 async def test_a_refusal_of_the_work_is_passed_on_word_for_word(jobs: Jobs, run: RunFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,10 +12,13 @@ from typing import Any
 import anyio
 import pytest
 from mle_star.engine.errors import Busy
+from mle_star.engine.journal import Entry
 from mle_star.engine.run import RunFolder, create_run
-from mle_star.server.job_state import read_state
+from mle_star.server.calls import settle
+from mle_star.server.job_state import read_state, was_stopped
 from mle_star.server.jobs import Jobs
 from mle_star.server.line import LONGEST, ordinal
+from mle_star.server.opening import PROFILE
 from mle_star.server.settings import Settings
 from served import until
 
@@ -145,6 +149,44 @@ async def test_a_job_in_line_whose_run_is_gone_does_not_hold_up_the_next(
     await jobs.cancel(run)
     with anyio.fail_after(20):
         assert (await jobs.wait(third, job_id, 20)).status == "finished"
+
+
+async def test_a_place_is_free_again_when_a_failed_profile_gave_its_handle_to_the_next(
+    jobs: Jobs, run: RunFolder, make: Callable[[str], RunFolder]
+) -> None:
+    with anyio.fail_after(60):
+        for _ in range(5):
+            failed = make("churn")
+            settle(jobs, failed, await jobs.wait(failed, await jobs.submit(failed, PROFILE, {"course": "refuse"}), 20))
+            again = make("churn")
+            assert again == failed
+            job_id = await jobs.submit(again, PROFILE, {})
+            assert (await jobs.wait(again, job_id, 20)).status == "finished"
+        await begun(jobs, run, course="hang")
+
+
+async def test_a_journal_that_cannot_be_read_as_a_turn_comes_starts_no_second_job(
+    jobs: Jobs, run: RunFolder, make: Callable[[str], RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def unreadable_once(*about: Any) -> Entry | None:
+        asked.append(1)
+        if len(asked) == 1:
+            raise sqlite3.OperationalError("disk I/O error")
+        return was_stopped(*about)
+
+    await begun(jobs, run, course="hang")
+    second, third = make("second"), make("third")
+    for other in (second, third):
+        await jobs.submit(other, "work", {"course": "hang"})
+    monkeypatch.setattr("mle_star.server.jobs.was_stopped", unreadable_once)
+    await jobs.cancel(run)
+    await until(lambda: second.journal.last("evaluation") is not None, 20)
+    await until(lambda: bool(asked), 20)
+    assert place(third) == "1st in line behind 1 at work"
+    await jobs.cancel(second)
+    await until(lambda: third.journal.last("evaluation") is not None, 20)
 
 
 async def test_the_line_has_an_end(jobs: Jobs, run: RunFolder, make: Callable[[str], RunFolder]) -> None:

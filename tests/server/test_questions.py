@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 from mcp.client import Client
-from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult
+from mcp_types import INTERNAL_ERROR, CallToolResult, ElicitRequestFormParams, ElicitResult, ErrorData
 from mle_star.engine.run import list_runs
 from mle_star.server.app import build_server
 from mle_star.server.settings import Settings
@@ -104,6 +104,29 @@ async def test_nobody_is_asked_without_need(settings: Settings, table: Path, era
         assert (await ask(settings, era, user, "profile_dataset", **wrong)).is_error
     assert (await ask(settings, era, user, "refine", run_id="run_nobody_0001", time_budget_s=7200)).is_error
     assert user.asked == []
+
+
+async def test_consent_once_given_is_not_asked_for_again_and_a_budget_in_text_needs_it_too(
+    settings: Settings, table: Path
+) -> None:
+    given = {"path": str(table), "target": "Bought", "time_budget_s": "7200", "wait_s": 0}
+    user = User(accept(start=True))
+    for _ in range(2):
+        assert not (await ask(settings, "legacy", user, "profile_dataset", **given)).is_error
+    assert len(user.asked) == 1
+
+
+async def test_an_older_client_that_fails_to_ask_gets_the_tool_as_it_is(settings: Settings, table: Path) -> None:
+    async def fail(context: Any, params: Any) -> ErrorData:
+        return ErrorData(code=INTERNAL_ERROR, message="no screen")
+
+    async with Client(build_server(settings), mode="legacy", elicitation_callback=fail) as client:
+        for run_id in (5, ["x"]):
+            odd = await client.call_tool("refine", {"run_id": run_id, "time_budget_s": 7200})
+            assert odd.is_error
+        result = await client.call_tool("profile_dataset", {"path": str(table), "target": "bougt", "wait_s": 60})
+    assert result.is_error
+    assert "did you mean 'Bought'?" in result.content[0].text  # type: ignore[union-attr]
 
 
 async def test_both_questions_of_one_call_are_asked(settings: Settings, table: Path) -> None:

@@ -25,9 +25,11 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def served(home: Path, data: Path) -> AsyncIterator[Client]:
+async def served(home: Path, data: Path, **environment: str) -> AsyncIterator[Client]:
     """A server process, and a client that takes tasks."""
-    async with Client(parameters(home, data), extensions=[TasksClient()]) as client:
+    server = parameters(home, data)
+    server.env = {**(server.env or {}), **environment}
+    async with Client(server, extensions=[TasksClient()]) as client:
         yield client
 
 
@@ -99,7 +101,8 @@ async def test_a_task_is_answered_for_by_another_server_and_after_a_restart(
             assert (await ask(other, "tasks/get", baselines.task_id))["status"] == "working"
         interrupted = await until_ended(other, baselines.task_id)
     async with served(home, data) as restarted:
-        assert await ask(restarted, "tasks/get", baselines.task_id) | {"lastUpdatedAt": ""} == interrupted | {
+        assert (await ask(restarted, "tasks/get", baselines.task_id))["status"] == "working", "it might be resumed yet"
+        assert await until_ended(restarted, baselines.task_id) | {"lastUpdatedAt": ""} == interrupted | {
             "lastUpdatedAt": ""
         }
         assert (await ask(restarted, "tasks/get", profiled.task_id))["status"] == "completed"
@@ -145,6 +148,21 @@ async def test_a_task_outlives_the_run_of_a_profile_that_failed_or_was_cancelled
         assert (await ask(client, "tasks/get", cancelled.task_id))["status"] == "cancelled"
 
 
+async def test_a_task_whose_job_waits_in_line_is_working_and_can_be_cancelled(
+    home: Path, data: Path, table: Path
+) -> None:
+    async with served(home, data, MLE_STAR_MAX_JOBS="1") as client:
+        await call_as_task(client, "profile_dataset", **profile_of(table))
+        first = await start(client, "build_baselines", time_budget_s=60)
+        second = await start(client, "profile_dataset", **profile_of(table, seed=5))
+        waiting = await ask(client, "tasks/get", second.task_id)
+        assert waiting["status"] == "working"
+        assert "waits for its turn" in waiting["statusMessage"]
+        await ask(client, "tasks/cancel", second.task_id)
+        assert (await ask(client, "tasks/get", second.task_id))["status"] == "cancelled"
+        await ask(client, "tasks/cancel", first.task_id)
+
+
 async def test_a_task_whose_run_somebody_removed_has_failed(home: Path, data: Path, table: Path) -> None:
     async with served(home, data) as client:
         started = await start(client, "profile_dataset", **profile_of(table))
@@ -158,7 +176,16 @@ async def test_a_task_whose_run_somebody_removed_has_failed(home: Path, data: Pa
         assert "result" not in ended
 
 
-@pytest.mark.parametrize("task_id", ["", "nobody", "../../etc/passwd", "run_a_0001-job_001-0123456789abcdef"])
+@pytest.mark.parametrize(
+    "task_id",
+    [
+        "",
+        "nobody",
+        "../../etc/passwd",
+        "run_a_0001-job_001-0123456789abcdef",
+        f"run_{'a' * 300}_0001-job_001-0123456789abcdef",
+    ],
+)
 async def test_an_unknown_task_is_the_protocols_error(home: Path, data: Path, task_id: str) -> None:
     async with served(home, data) as client:
         for method in ("tasks/get", "tasks/update", "tasks/cancel"):
