@@ -107,6 +107,7 @@ def _put(experiment: Experiment, solution: Solution, block: Block) -> Solution:
 
 def _plain(experiment: Experiment, block: Block) -> Block:
     """The block without parameters that its defaults on this table have anyway: the same solution is not tried under two names."""
+    usual: Params
     if block.slot == "model":
         usual = registry.model(block.component).defaults(experiment.shape)
     else:
