@@ -257,10 +257,7 @@ class _Inspection:
     def _try_all_rows(self) -> None:
         everything = np.arange(self.experiment.dataset.n_rows)
         if self.model is not None and refit_seconds(self.choice) * _REFIT_MARGIN > self.deadline.remaining():
-            seen = len(self.experiment.split.development) / self.experiment.dataset.n_rows
-            self.notes.append(
-                f"no time was left to refit on all rows: the saved model has seen the development rows only, {seen:.0%} of all"
-            )
+            self.notes.append(f"no time was left to refit on all rows: the saved model was fitted on {self.model_rows}")
             return
         self._fit(everything, "all rows")
 
