@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from .job_state import JobState
 from .jobs import Jobs
 from .paths import resolve_data_path
 from .settings import Settings
+
+log = logging.getLogger(__name__)
 
 PROFILE = "profile_dataset"
 OPENED = "opened"
@@ -53,13 +57,17 @@ def answered_by(request: ProfileRequest, settings: Settings, jobs: Jobs) -> tupl
     """The earlier run of the same question, as `open_for` returns it; None where the request needs a new one."""
     _, opened = _asked(request, settings)
     for run in list_runs(settings.home):
-        entry = run.journal.last(OPENED)
-        if entry is not None and entry.body == opened:
-            if profile_report(run) is not None:
-                return run, True
-            state = jobs.state(run)
-            if state is not None and state.status in {"running", "interrupted"}:
-                return run, False
+        try:
+            entry = run.journal.last(OPENED)
+            if entry is not None and entry.body == opened:
+                if profile_report(run) is not None:
+                    return run, True
+                state = jobs.state(run)
+                if state is not None and state.status in {"running", "interrupted"}:
+                    return run, False
+        except (OSError, sqlite3.Error):
+            # One damaged run answers nothing, and keeps nothing from the others.
+            log.debug("%s cannot be read", run.run_id, exc_info=True)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -43,9 +44,14 @@ class ListRunsReport(Report):
 async def answer(request: ListRunsRequest, workspace: Workspace) -> ListRunsReport:
     """List them; now and then other calls get their turn."""
     found = workspace.runs()
-    rows = []
+    rows: list[RunRow] = []
+    damaged: list[str] = []
     for run in found[: request.limit]:
-        rows.append(_row(run, workspace))
+        try:
+            rows.append(_row(run, workspace))
+        except (OSError, sqlite3.Error):
+            # It may be removed just now, or its file is broken; the others are there all the same.
+            damaged.append(run.run_id)
         if len(rows) % _ROWS_AT_ONCE == 0:
             await anyio.lowlevel.checkpoint()
     more = f", the newest {len(rows)} are shown" if len(rows) < len(found) else ""
@@ -54,6 +60,7 @@ async def answer(request: ListRunsRequest, workspace: Workspace) -> ListRunsRepo
         next="get_run(run_id)" if found else "profile_dataset(path, target)",
         total=len(found),
         runs=rows,
+        notes=[f"{run_id} cannot be read; its folder is damaged or was just removed" for run_id in damaged],
     )
 
 

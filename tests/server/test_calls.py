@@ -14,7 +14,7 @@ from mle_star.engine.run import RunFolder, create_run
 from mle_star.server.calls import Caller
 from mle_star.server.jobs import Jobs
 from mle_star.server.settings import Settings
-from mle_star.tools import cancel_run, get_run, profile_dataset
+from mle_star.tools import cancel_run, get_run, list_runs, profile_dataset
 from mle_star.tools.contract import JobRequest, Report, Tool
 
 pytestmark = pytest.mark.anyio
@@ -215,3 +215,16 @@ async def test_a_cancelled_request_leaves_the_work_going(caller: Caller, jobs: J
 def _let_profiles(monkeypatch: pytest.MonkeyPatch, course: str) -> None:
     """The worker takes its course from the environment where the arguments have none."""
     monkeypatch.setenv("SCRIPTED_COURSE", course)
+
+
+async def test_a_damaged_run_is_named_and_keeps_nothing_from_the_others(
+    caller: Caller, home: Path, table: Path, run: RunFolder
+) -> None:
+    damaged = create_run(home, "damaged")
+    damaged.journal.path.write_bytes(b"no database at all" * 300)
+    listed = (await call(caller, list_runs.TOOL)).structured_content
+    assert listed is not None
+    assert run.run_id in {row["run_id"] for row in listed["runs"]}
+    assert any(damaged.run_id in note for note in listed["notes"])
+    opened = await call(caller, profile_dataset.TOOL, path=str(table), target="y", wait_s=10)
+    assert not opened.is_error, text(opened)
