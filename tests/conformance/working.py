@@ -38,6 +38,7 @@ def perform(
     home: Path,
     threads: int,
     report_progress: Callable[[dict[str, Any]], None],
+    memory_mb: int,
 ) -> Report:
     time.sleep(arguments["seconds"])
     if name == "failing_job":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -275,13 +274,14 @@ def scores_of(run: RunFolder) -> dict[str, list[float]]:
 
 
 def workers_of(home: Path) -> list[int]:
-    """Processes that work on a run in this home folder."""
+    """Processes that work on a run in this home folder: they stand in its folder."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
             command = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+            place = (entry / "cwd").readlink() if b"mle_star.server.worker" in command else Path("/")
         except OSError:
             continue
-        if b"worker" in command and os.fsencode(home / "runs") in command:
+        if place.is_relative_to((home / "runs").resolve()):
             found.append(int(entry.name))
     return found
