@@ -27,23 +27,6 @@ pytestmark = pytest.mark.anyio
 BASELINES: dict[str, Any] = {"learners": ["linear", "decision_tree", "naive_bayes", "extra_trees"], "time_budget_s": 60}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    return folder
-
-
 def at_work(run: RunFolder) -> JobState:
     state = read_state(run)
     assert state is not None

@@ -32,23 +32,6 @@ CALL_MS, BUSY = 5.0, 2.0
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 async def client(home: Path, data: Path) -> AsyncIterator[Client]:
     async with Client(parameters(home, data)) as client:
         yield client
