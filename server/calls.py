@@ -28,7 +28,8 @@ from ..tools.workspace import Workspace, progress_of
 from .errors import argument_message, disk_full_message, is_disk_full, unexpected_message
 from .job_state import ENDED, JobState
 from .jobs import Jobs
-from .opening import discard_if_never_opened, open_for, profile_arguments, profile_report
+from .opening import PROFILE, discard_if_never_opened, open_for, profile_arguments, profile_report
+from .ownership import alone_in_opening
 from .settings import Settings
 from .structured import tool_error, tool_result
 from .tracing import add_facts, tell_of_call, tell_of_job
@@ -98,19 +99,12 @@ class Caller:
             return tool_result(body, tool.name)
         assert isinstance(request, JobRequest)
         if isinstance(request, ProfileRequest):
-            run, done = await anyio.to_thread.run_sync(open_for, request, self._settings, self._jobs)
-            if done and request.detail == "brief":
+            run, job_id = await self._open(request)
+            if job_id is None:
                 return tool_result(profile_report(run) or {})
-            arguments = profile_arguments(request, self._settings)
         else:
             run = workspace.run(request.run_id)
-            arguments = request.model_dump(mode="json", exclude={"run_id"})
-        try:
-            job_id = await self._jobs.submit(run, tool.name, arguments)
-        except BaseException:
-            if isinstance(request, ProfileRequest) and self._jobs.state(run) is None:
-                run.remove()
-            raise
+            job_id = await self._jobs.submit(run, tool.name, request.model_dump(mode="json", exclude={"run_id"}))
         left = handover.get()
         state = await watch(self._jobs, run, job_id, 0.0 if left else request.wait_s, notify)
         if state.status not in ENDED:
@@ -119,6 +113,20 @@ class Caller:
             return tool_result(running_report(run, state).model_dump(mode="json"))
         settle(self._jobs, run, state)
         return outcome(state)
+
+    async def _open(self, request: ProfileRequest) -> tuple[RunFolder, str | None]:
+        """The run for a request and the job that profiles it; no job where an earlier run has the answer."""
+        arguments = profile_arguments(request, self._settings)
+        async with alone_in_opening(self._settings.make_home()):
+            run, done = await anyio.to_thread.run_sync(open_for, request, self._settings, self._jobs)
+            if done and request.detail == "brief":
+                return run, None
+            try:
+                return run, await self._jobs.submit(run, PROFILE, arguments)
+            except BaseException:
+                if self._jobs.state(run) is None:
+                    run.remove()
+                raise
 
 
 class Steering:

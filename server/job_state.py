@@ -13,7 +13,7 @@ from typing import Any, Literal
 from ..engine.errors import Failure
 from ..engine.journal import Entry
 from ..engine.run import RunFolder
-from .ownership import is_owned
+from .ownership import owner_of
 
 JobStatus = Literal["running", "finished", "failed", "cancelled", "interrupted"]
 ENDED: frozenset[JobStatus] = frozenset({"finished", "failed", "cancelled", "interrupted"})
@@ -81,13 +81,13 @@ def identity(tool: str, arguments: dict[str, Any]) -> str:
 def read_state(run: RunFolder, job_id: str | None = None) -> JobState | None:
     """Return the state of a job, by default the newest; None when the run has none."""
     # The lock is looked at before the journal: where it is free, all that the worker wrote is there to be read.
-    owned = is_owned(run)
+    owner = owner_of(run)
     begins = list(run.journal.read(QUEUED, STARTED))
     begin = next((entry for entry in reversed(begins) if job_id in {None, entry.body["job_id"]}), None)
     if begin is None:
         return None
     own_id = begin.body["job_id"]
-    running = owned and begin is begins[-1]
+    running = owner == own_id
     own = [
         entry
         for entry in run.journal.read(FINISHED, STOPPED, DELIVERED, after=begin.seq)

@@ -41,7 +41,7 @@ from .job_state import (
     was_stopped,
 )
 from .line import Line, Turn
-from .ownership import lock_of_dead, take_lock
+from .ownership import lock_of_dead, take_for, take_lock
 from .processes import GRACE_S, WorkerProcess, end_group, start_worker
 from .settings import Settings
 from .warm import QUIET_S, Spare
@@ -221,8 +221,9 @@ class Jobs:
 
     def _enter(self, run: RunFolder, name: str, arguments: dict[str, Any], lock: int) -> str:
         """Begin a job, or leave it in line with the run's lock."""
-        turn = Turn(run, f"job_{newest_job_number(run) + 1:03d}", name, arguments, lock)
         try:
+            turn = Turn(run, f"job_{newest_job_number(run) + 1:03d}", name, arguments, lock)
+            take_for(lock, turn.job_id)
             first = self._line.enter(turn)
         except BaseException:
             os.close(lock)
@@ -355,7 +356,7 @@ class Jobs:
             state = settled_state(worker.run, worker.job_id, GRACE_S)
             if state is None or state.status != "interrupted":
                 return
-            lock = lock_of_dead(worker.run, GRACE_S)
+            lock = lock_of_dead(worker.run, worker.job_id, GRACE_S)
             if lock is None:
                 return
             log.warning("the worker of %s in %s died; its work is resumed", worker.tool, worker.run.run_id)

@@ -26,7 +26,7 @@ _NOT_THE_QUESTION = {"run_id", "wait_s", "detail"}
 
 def open_for(request: ProfileRequest, settings: Settings, jobs: Jobs) -> tuple[RunFolder, bool]:
     """Return the run for a request and whether its profile is finished: an earlier run with the same question on the same
-    unchanged file, else a new folder.
+    unchanged file, else a new folder. Call it alone (`alone_in_opening`), until the run has its job.
 
     The server looks at the file's name, size and time only; its content is read by the worker. Raises `Refused` or `InvalidInput`
     for a path that cannot be used.
@@ -35,7 +35,6 @@ def open_for(request: ProfileRequest, settings: Settings, jobs: Jobs) -> tuple[R
     if found is not None:
         return found
     path, opened = _asked(request, settings)
-    settings.make_home()
     run = create_run(settings.home, request.name or path.stem.partition(".")[0])
     try:
         run.journal.append(OPENED, opened)

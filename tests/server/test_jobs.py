@@ -18,6 +18,7 @@ from mle_star.engine.journal import Entry, Journal
 from mle_star.engine.run import RunFolder
 from mle_star.server.job_state import JobState
 from mle_star.server.jobs import Jobs
+from mle_star.server.ownership import lock_of_dead, take_for
 from mle_star.server.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -175,20 +176,37 @@ async def test_work_that_always_kills_its_worker_is_given_up(jobs: Jobs, run: Ru
 async def test_calls_at_once_on_interrupted_work_all_get_its_outcome(
     run: RunFolder, jobs: Jobs, settings: Settings
 ) -> None:
-    before = Jobs(settings, perform="scripted_work:perform")
+    before, elsewhere = (Jobs(settings, perform="scripted_work:perform") for _ in range(2))
     await before.submit(run, "work", {"course": "a while"})
     await until_begun(run)
     before.shutdown()
     ids: list[str] = []
 
-    async def again() -> None:
-        ids.append(await jobs.submit(run, "work", {"course": "a while"}))
+    async def again(server: Jobs) -> None:
+        ids.append(await server.submit(run, "work", {"course": "a while"}))
 
-    async with anyio.create_task_group() as calls:
-        for _ in range(4):
-            calls.start_soon(again)
-    assert len(set(ids)) == 1
-    assert (await jobs.wait(run, ids[0], 20)).status == "finished"
+    try:
+        async with anyio.create_task_group() as calls:
+            for server in (jobs, elsewhere, jobs, elsewhere):
+                calls.start_soon(again, server)
+        assert len(set(ids)) == 1
+        assert (await jobs.wait(run, ids[0], 20)).status == "finished"
+    finally:
+        elsewhere.shutdown()
+
+
+async def test_a_job_about_to_begin_is_not_taken_for_the_dead_one_before_it(jobs: Jobs, run: RunFolder) -> None:
+    job_id = await jobs.submit(run, "work", {"course": "hang"})
+    jobs.shutdown()
+    assert (await jobs.wait(run, job_id, 3)).status == "interrupted"
+    lock = lock_of_dead(run, job_id, 3)
+    assert lock is not None
+    try:
+        assert jobs.state(run, job_id).status == "running"  # type: ignore[union-attr]
+        take_for(lock, "job_002")
+        assert jobs.state(run, job_id).status == "interrupted"  # type: ignore[union-attr]
+    finally:
+        os.close(lock)
 
 
 async def test_an_end_that_nobody_could_write_is_told_once_and_the_same_call_is_new_work(
