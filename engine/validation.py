@@ -19,7 +19,7 @@ from .deadline import Deadline
 from .errors import Cancelled, DeadlinePassed, MleStarError
 from .examination import Examination, examine_fold, heaviest
 from .experiment import Experiment
-from .final import Chosen, FinalModel, chosen, fit_final, refit_seconds, save
+from .final import Chosen, FinalModel, chosen, fit_final, load, refit_seconds, save
 from .gates import Gate, GateResult, choose_gates, judge
 from .holdout import Holdout, choice_key, read_holdout, recorded_holdout
 from .leaderboard import Ranked, leaderboard
@@ -246,11 +246,11 @@ class _Inspection:
 
     def _refit_on_all_rows(self) -> None:
         """Replace the model on development rows; where it stays, it gets the reading of the holdout into its description."""
-        before = self.model
+        before = self.model_rows
         self._try_all_rows()
         if self.model is None or self.fitted is None or self.holdout is None:
             return
-        if self.model is before:
+        if self.model_rows == before:
             about = self._about(self.model, self.fitted, self.model_rows)
             save(self.model, self.experiment.run.model_path, about)
 
@@ -259,10 +259,15 @@ class _Inspection:
         if self.model is not None and refit_seconds(self.choice) * _REFIT_MARGIN > self.deadline.remaining():
             self.notes.append(f"no time was left to refit on all rows: the saved model was fitted on {self.model_rows}")
             return
-        self._fit(everything, "all rows")
+        # Two ensembles of forests at once fill gigabytes; the first one lies on the disk.
+        members, self.model = len(self.model.members) if self.model is not None else 0, None
+        self._fit(everything, "all rows", members)
+        if self.model is None and members:
+            self.model = load(self.experiment.run.model_path)
 
-    def _fit(self, positions: np.ndarray, rows: str) -> None:
-        """Fit and save; where the whole choice does not fit into the time, its heaviest member alone."""
+    def _fit(self, positions: np.ndarray, rows: str, least_members: int = 0) -> None:
+        """Fit and save, unless an earlier model has more members; where the whole choice does not fit into the time, its heaviest
+        member alone."""
         single = Chosen("single", (heaviest(self.choice),), (1.0,), heaviest(self.choice).scores)
         too_slow = self.choice.weights is None and refit_seconds(self.choice) > self.deadline.remaining()
         for attempt in (single,) if too_slow else (self.choice, single):
@@ -277,7 +282,7 @@ class _Inspection:
                     f"fitting {attempt.strategy} on {rows} failed: {type(error).__name__}: {str(error)[:160]}"
                 )
                 continue
-            if self.model is not None and len(model.members) < len(self.model.members):
+            if len(model.members) < least_members:
                 self.notes.append(f"the time did not allow all members on {rows}: the model on {self.model_rows} stays")
                 return
             seen = rows if model.n_rows == len(positions) else f"{model.n_rows:,} of {len(positions):,} ({rows})"

@@ -210,6 +210,25 @@ def test_a_model_that_stays_on_development_rows_carries_its_reading(
     load(experiment.run.model_path)
 
 
+def test_where_the_fit_on_all_rows_fails_the_earlier_model_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = prepared(tmp_path, holdout=0.25)
+
+    def broken(opened: Experiment, asked: Chosen, positions: np.ndarray, deadline: Deadline) -> FinalModel:
+        if len(positions) == opened.dataset.n_rows:
+            raise MemoryError("too large")
+        return fit_final(opened, asked, positions, deadline)
+
+    monkeypatch.setattr(validating, "fit_final", broken)
+    validation = validate(offered(experiment, averaged(experiment), monkeypatch), checks=["LEAK_TARGET_COPY"])
+    assert validation.model_rows == "development rows"
+    assert any("on all rows failed" in note for note in validation.notes)
+    assert validation.holdout is not None
+    assert described(experiment)["holdout"] == validation.holdout.score
+    assert (status(validation)["reload"], validation.verdict) == ("passed", "READY")
+
+
 def test_a_model_on_a_sample_of_the_rows_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = prepared(tmp_path, holdout="none")
     member = averaged(experiment).members[0]
