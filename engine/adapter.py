@@ -70,30 +70,32 @@ class Adapter:
 
     def apply(self, table: Table) -> pd.DataFrame:
         """Return the model input: columns `f0`, `f1`, …, float32, and `category` where the learner takes it."""
-        inputs: dict[str, object] = {}
         # All columns in one pass: looking each one up by name costs more than a single row is worth.
         series_of = dict(table.frame.items())
-        for number, column in enumerate(self.columns):
-            series = series_of[column.name]
-            if column.role is Role.CATEGORICAL:
-                codes = column.codes(series)
-                if self.needs.numeric_only:
-                    values = codes.astype(np.float32)
-                    values[codes < 0] = -1.0 if self.needs.no_missing else np.nan
-                    inputs[f"f{number}"] = values
-                else:
-                    inputs[f"f{number}"] = pd.Categorical.from_codes(codes, dtype=column.dtype)
-                continue
-            values = _numbers(series, column.role)
-            if column.unknown:
-                # Some learners cannot bin a column without a single value, and none could have learnt from it.
-                values = np.zeros_like(values)
-            elif self.needs.no_missing:
-                values = np.where(np.isnan(values), np.float32(column.fill), values)
-            inputs[f"f{number}"] = values
-        if not inputs:
-            inputs["f0"] = np.zeros(len(table.frame), dtype=np.float32)
-        return pd.DataFrame(inputs, index=table.frame.index)
+        names = [f"f{number}" for number in range(len(self.columns))] or ["f0"]
+        if self.needs.numeric_only or all(column.role is not Role.CATEGORICAL for column in self.columns):
+            # Written in place: a wide table in two copies is what fills the memory when folds are fitted side by side.
+            values = np.zeros((len(names), len(table.frame)), dtype=np.float32)
+            for number, column in enumerate(self.columns):
+                values[number] = self._input(column, series_of[column.name])
+            return pd.DataFrame(values.T, index=table.frame.index, columns=names, copy=False)
+        inputs = [self._input(column, series_of[column.name]) for column in self.columns]
+        return pd.DataFrame(dict(zip(names, inputs, strict=True)), index=table.frame.index)
+
+    def _input(self, column: _Column, series: pd.Series) -> np.ndarray | pd.Categorical:
+        """A column as the learner takes it."""
+        if column.role is Role.CATEGORICAL:
+            codes = column.codes(series)
+            if not self.needs.numeric_only:
+                return pd.Categorical.from_codes(codes, dtype=column.dtype)
+            values = codes.astype(np.float32)
+            values[codes < 0] = -1.0 if self.needs.no_missing else np.nan
+            return values
+        values = _numbers(series, column.role)
+        if column.unknown:
+            # Some learners cannot bin a column without a single value, and none could have learnt from it.
+            return np.zeros_like(values)
+        return np.where(np.isnan(values), np.float32(column.fill), values) if self.needs.no_missing else values
 
 
 def _numbers(series: pd.Series, role: Role) -> np.ndarray:

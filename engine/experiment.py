@@ -16,6 +16,7 @@ from .errors import NotFound
 from .evaluate import Evaluator
 from .evaluation import FoldPlan
 from .folds import Split
+from .freed_memory import return_freed_memory
 from .limits import Limits
 from .profile import profile, shape_of
 from .run import RunFolder
@@ -204,6 +205,7 @@ def begin_experiment(
     plan = choose_plan(shape, len(split.development), split.kind, budget_s, resources.threads)
     save_snapshot(dataset, kind, run.data_path)
     split.save(_split_path(run))
+    return_freed_memory()
     experiment = Experiment(
         run, dataset, task, split, shape, described, plan, question.seed, resources, deadline, budget_s, report_progress,
         limits=question.limits,
@@ -244,6 +246,7 @@ def reopen_experiment(
         raise NotFound(f"{run.run_id} has no profile yet; call profile_dataset(path, target) first")
     body = entry.body
     dataset, kind = load_snapshot(run.data_path)
+    return_freed_memory()
     task = Task(kind, resolve_metric(body["task"]["metric"], kind), dataset.classes)
     return Experiment(
         run,

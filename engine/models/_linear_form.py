@@ -20,13 +20,18 @@ class Taming:
     spread: np.ndarray
 
     @classmethod
-    def of(cls, rows: np.ndarray) -> Taming:
-        """Learn from float64 rows (n_rows, n_columns)."""
-        return cls(rows.mean(axis=0), np.maximum(rows.std(axis=0), 1.0))
+    def fit(cls, X: pd.DataFrame) -> tuple[Taming, np.ndarray]:
+        """Learn from training rows (n_rows, n_columns); returns them tamed, too, as float64 rows for the solver."""
+        # In place on one copy: wide one-hot tables are large, and folds are fitted side by side.
+        rows: np.ndarray = X.to_numpy(dtype=np.float64, copy=True)
+        centre = rows.mean(axis=0)
+        rows -= centre
+        spread = np.maximum(np.sqrt(np.einsum("ij,ij->j", rows, rows) / len(rows)), 1.0)
+        rows /= spread
+        return cls(centre, spread), rows
 
     def apply(self, X: pd.DataFrame) -> np.ndarray:
         """Frame (n_rows, n_columns) → float64 rows for the solver."""
-        # In place on a copy of the rows' own: wide one-hot tables are large, and folds are fitted side by side.
         tamed: np.ndarray = X.to_numpy(dtype=np.float64, copy=True)
         tamed -= self.centre
         tamed /= self.spread

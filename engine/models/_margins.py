@@ -42,8 +42,7 @@ def fit_machine(machine: Any, data: TrainingData) -> FittedMargins:
     from sklearn.base import clone
     from sklearn.linear_model import LogisticRegression
 
-    taming = Taming.of(data.X.to_numpy(dtype=np.float64))
-    rows = taming.apply(data.X)
+    taming, rows = Taming.fit(data.X)
     if data.kind == "regression":
         centre, spread = float(data.y.mean()), float(data.y.std()) or 1.0
         _quiet_fit(machine, rows, (data.y - centre) / spread, data.weight)

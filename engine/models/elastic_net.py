@@ -37,8 +37,7 @@ def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
 
 def _fit(data: TrainingData) -> FittedModel:
     data.deadline.check("starting an elastic net")
-    taming = Taming.of(data.X.to_numpy(dtype=np.float64))
-    rows = taming.apply(data.X)
+    taming, rows = Taming.fit(data.X)
     regression = data.kind == "regression"
     centre, spread = (float(data.y.mean()), float(data.y.std()) or 1.0) if regression else (0.0, 1.0)
     target = (data.y[:, None] - centre) / spread if regression else np.eye(data.n_classes)[data.y]

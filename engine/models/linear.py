@@ -35,8 +35,7 @@ def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
 
 def _fit(data: TrainingData) -> FittedModel:
     data.deadline.check("starting a linear model")
-    taming = Taming.of(data.X.to_numpy(dtype=np.float64))
-    rows = taming.apply(data.X)
+    taming, rows = Taming.fit(data.X)
     with single_blas_thread():
         return _ridge(data, rows, taming) if data.kind == "regression" else _logistic(data, rows, taming)
 

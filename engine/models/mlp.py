@@ -94,8 +94,9 @@ def _train(data: TrainingData) -> FittedNetwork:
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
     params = data.params
-    taming = Taming.of(data.X.to_numpy(dtype=np.float64))
-    rows = taming.apply(data.X).astype(np.float32)
+    taming, tamed = Taming.fit(data.X)
+    rows = tamed.astype(np.float32)
+    del tamed
     regression = data.kind == "regression"
     centre, spread = (float(data.y.mean()), float(data.y.std()) or 1.0) if regression else (0.0, 1.0)
     y = (data.y - centre) / spread if regression else data.y
