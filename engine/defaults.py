@@ -8,6 +8,7 @@ from .shape import DataShape
 from .solution import Block, Params, Slot, Solution
 
 _MANY_LEVELS = 30
+_ONEHOT_USUAL, _ONEHOT_AT_MOST, _ONEHOT_VALUES = 50, 250, 20_000_000
 _SKEWED = 1.0
 
 
@@ -34,17 +35,17 @@ def default_solution(key: str, shape: DataShape, params: Params | None = None) -
     model = registry.model(key)
     if model.family == "dummy":
         return Solution.of([Block.of("model", key, params)])
-    wanted: list[tuple[Slot, str]] = []
+    wanted: list[Block] = []
     if model.needs.no_missing and shape.missing_share > 0:
-        wanted.append(("clean", "impute_median"))
-    wanted += [("features", "date_parts"), ("features", "text_tfidf")]
+        wanted.append(Block.of("clean", "impute_median"))
+    wanted += [Block.of("features", "date_parts"), Block.of("features", "text_tfidf")]
     if shape.n_categorical:
-        wanted.append(("encode", _category_encoding(model, shape)))
+        wanted.append(_category_encoding(model, shape))
     if model.needs.scaling:
-        wanted.append(("encode", "standard"))
+        wanted.append(Block.of("encode", "standard"))
         if (scale := scale_of_skewed_target(shape)) is not None:
-            wanted.append(("target", scale))
-    blocks = [Block.of(slot, name) for slot, name in wanted if usable(slot, name, shape)]
+            wanted.append(Block.of("target", scale))
+    blocks = [block for block in wanted if usable(block.slot, block.component, shape)]
     return Solution.of([*blocks, Block.of("model", key, params)])
 
 
@@ -55,12 +56,19 @@ def scale_of_skewed_target(shape: DataShape) -> str | None:
     return "log1p" if shape.target_min >= 0 else "yeo_johnson"
 
 
-def _category_encoding(model: Model, shape: DataShape) -> str:
+def _category_encoding(model: Model, shape: DataShape) -> Block:
     if not model.needs.numeric_only:
-        return "native"
+        return Block.of("encode", "native")
     if model.needs.scaling:
-        return "onehot"
-    return "target_mean" if shape.max_levels > _MANY_LEVELS else "ordinal"
+        return Block.of("encode", "onehot", _onehot_levels(shape))
+    return Block.of("encode", "target_mean" if shape.max_levels > _MANY_LEVELS else "ordinal")
+
+
+def _onehot_levels(shape: DataShape) -> Params | None:
+    """A column for each of many levels where that does not fill the memory; by default only the fifty most frequent have one."""
+    values = shape.n_rows * shape.n_categorical * min(shape.max_levels, _ONEHOT_AT_MOST)
+    wide = shape.max_levels > _ONEHOT_USUAL and values <= _ONEHOT_VALUES
+    return {"max_levels": _ONEHOT_AT_MOST} if wide else None
 
 
 def neutral_solutions(solution: Solution, block: Block, shape: DataShape) -> list[Solution]:

@@ -143,6 +143,8 @@ class Needs:
     """False: the learner takes NaN itself."""
     scaling: bool = False
     """The default solution scales numbers and encodes categories one-hot."""
+    target_statistics: bool = False
+    """The learner makes target statistics of categories itself: an encoding that another learner gains from takes that away."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""Questions about a table that only measurement answers, asked early: do ids carry signal, does the target want another scale,
-do group statistics help? They are asked with one quick, strong learner, and what clearly helps goes into every later solution.
+"""Questions about a table that only measurement answers, asked early: do ids carry signal, does the target want another scale, do
+categories of many levels want an encoding, do group statistics help? They are asked with one quick, strong learner, and what
+clearly helps goes into every later solution.
 
 What the data raise comes first, then what research suggests for this table.
 """
@@ -18,6 +19,8 @@ from .shape import DataShape
 from .solution import Block, Solution, Suggestion
 
 _QUESTIONS = 5
+_NATIVE_LEVELS = 100
+"""Boosters read a column of more levels as ordered codes, which tells little where the order is that of an alphabet."""
 _SLOWER = 1.2
 """More columns take more time: a question needs about so many times what the reference took."""
 
@@ -40,11 +43,14 @@ def settle(
 
 
 def settled(solution: Solution, blocks: Sequence[Block]) -> Solution:
-    """Put accepted blocks into another learner's solution, where they suit it; its encoding is its own business."""
-    if registry.model(solution.model.component).family == "dummy":
+    """Put accepted blocks into another learner's solution, where they suit it; an encoding only where that learner reads categories
+    as the one does that was asked."""
+    model = registry.model(solution.model.component)
+    if model.family == "dummy":
         return solution
+    native = Block.of("encode", "native") in solution.blocks and not model.needs.target_statistics
     for block in blocks:
-        if block.slot != "encode":
+        if block.slot != "encode" or native:
             solution = place(solution, block)
     return solution
 
@@ -65,6 +71,8 @@ def _of_the_data(shape: DataShape) -> Iterator[Block]:
         yield Block.of("features", "keep_ids")
     if (scale := scale_of_skewed_target(shape)) is not None:
         yield Block.of("target", scale)
+    if shape.max_levels > _NATIVE_LEVELS:
+        yield Block.of("encode", "target_mean")
 
 
 def _of_groups(shape: DataShape) -> Iterator[Block]:

@@ -3,6 +3,9 @@
 Measured over four or five folds. Two classes: a quarter of the rate gave +0.0025 ROC AUC on 5,300 rows in 0.7 s instead of 0.4,
 and nothing on 36,000. Seven classes: half the rate gave −0.009 log loss on 4,900 rows. Numbers: half the rate gave 0.6 % of
 RMSE on 15,500 rows for twice the time, and nothing on 1,100.
+
+Many columns make every round dear: on 1,000 × 5,000 values small steps took 94 s instead of 4 for the same 0.80 ROC AUC, and 31
+bins a column instead of 255 half the time of a LightGBM round, a sixth of an XGBoost or CatBoost one, at no loss.
 """
 
 from __future__ import annotations
@@ -13,15 +16,29 @@ from ..plugins import ParamDict
 from ..shape import DataShape
 
 _FEW_ROWS = 10_000
+_FEW_VALUES = 1_000_000
+_MANY_COLUMNS = 500
+_BINS, _BINS_OF_MANY = 255, 31
 _ROUNDS = 2000
 _SLOW = 2.0
 
 
 def pace(shape: DataShape) -> float:
     """Factor for the learning rates of a table's default settings."""
-    if shape.kind == "regression" or shape.n_rows >= _FEW_ROWS:
+    few = shape.n_rows < _FEW_ROWS and shape.n_rows * shape.n_columns <= _FEW_VALUES
+    if shape.kind == "regression" or not few:
         return 1.0
     return 0.25 if shape.kind == "binary" else 0.5
+
+
+def bins(n_columns: int) -> int:
+    """Into how many bins a booster puts the values of a column."""
+    return _BINS_OF_MANY if n_columns > _MANY_COLUMNS else _BINS
+
+
+def round_share(n_columns: int) -> float:
+    """What a round of LightGBM or XGBoost takes with these bins, as a share of what it would take with the usual ones."""
+    return 0.35 if n_columns > _MANY_COLUMNS else 1.0
 
 
 def paced(settings: Sequence[ParamDict], shape: DataShape) -> list[ParamDict]:

@@ -17,6 +17,7 @@ import pandas as pd
 from ..plugins import FittedModel, Model, Needs, ParamDict, TrainingData
 from ..shape import DataShape
 from ._categories import MatrixForm
+from ._pace import bins
 from ._rounds import Stopper, planned_rounds
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def _fit(data: TrainingData) -> FittedModel:
         {
             **params,
             "iterations": rounds,
+            "border_count": bins(data.X.shape[1]) - 1,
             "loss_function": objective,
             "use_best_model": False,
             "random_seed": data.seed,
@@ -183,7 +185,7 @@ MODEL = Model(
     title="CatBoost",
     family="boosting",
     summary="Gradient boosting made for categories; slower, and often the best single learner.",
-    needs=Needs(numeric_only=False, no_missing=False),
+    needs=Needs(numeric_only=False, no_missing=False, target_statistics=True),
     fit=_fit,
     cost=_cost,
     defaults=_defaults,

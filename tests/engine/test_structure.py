@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,34 @@ def test_answers_go_into_the_learners_after_the_first(tmp_path: Path) -> None:
     ]
     assert linear
     assert all(KEEP_IDS in solution.blocks for solution in linear)
+
+
+def table_with_many_levels(n_rows: int = 1_200) -> pd.DataFrame:
+    """Two categories of 150 levels each; what a level adds to the target has nothing to do with its name."""
+    generator = np.random.default_rng(2)
+    codes = generator.integers(0, 150, size=(n_rows, 2))
+    effects = generator.normal(size=(2, 150))
+    frame = pd.DataFrame({"shop": [f"S{a:03d}" for a in codes[:, 0]], "item": [f"I{b:03d}" for b in codes[:, 1]]})
+    frame["x"] = generator.normal(size=n_rows)
+    frame["y"] = effects[0][codes[:, 0]] + effects[1][codes[:, 1]] + frame["x"] + 0.3 * generator.normal(size=n_rows)
+    return frame
+
+
+def test_categories_of_many_levels_are_encoded_where_boosters_would_read_codes(tmp_path: Path) -> None:
+    experiment = open_experiment(tmp_path, table_with_many_levels())
+    accepted = answers(experiment)
+    encoding = Block.of("encode", "target_mean")
+    assert encoding in accepted
+    for learner, wanted in (("xgboost", True), ("catboost", False), ("linear", False)):
+        assert (encoding in settled(default_solution(learner, experiment.shape), accepted).blocks) is wanted
+
+
+def test_a_linear_model_gets_a_column_for_each_of_many_levels_where_that_fits(tmp_path: Path) -> None:
+    shape = open_experiment(tmp_path, table_with_many_levels(300)).shape
+    wide, usual = (Block.of("encode", "onehot", params) for params in ({"max_levels": 250}, None))
+    for n_rows, max_levels, block in ((5_000, 150, wide), (5_000, 40, usual), (5_000_000, 150, usual)):
+        asked = replace(shape, n_rows=n_rows, max_levels=max_levels)
+        assert block in default_solution("linear", asked).blocks
 
 
 @pytest.mark.parametrize("block", [KEEP_IDS, Block.of("target", "log1p")])

@@ -83,7 +83,7 @@ def _column(name: str, every: Levels, max_levels: int, min_count: int) -> _Colum
 def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     """How many columns a category may become."""
     return {
-        "max_levels": trial.suggest_int("max_levels", 5, 200, log=True),
+        "max_levels": trial.suggest_int("max_levels", 5, 250, log=True),
         "min_count": trial.suggest_int("min_count", 1, 50, log=True),
     }
 
