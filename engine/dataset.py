@@ -30,6 +30,10 @@ _SNAPSHOT_KEY = b"mle_star"
 _SNAPSHOT_FORMAT = 1
 
 
+NEVER = "none"
+"""In the place of a time or group column: rows are not to be split by it, whatever the data say."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A parsed table.
@@ -300,9 +304,9 @@ def _asked_roles(
         asked[found] = role
     for column in id_columns:
         asked[find_column(frame, column, "id column")] = Role.ID
-    if group_column is not None:
+    if group_column not in (None, NEVER):
         asked[find_column(frame, group_column, "group column")] = Role.GROUP
-    if time_column is not None:
+    if time_column not in (None, NEVER):
         asked[find_column(frame, time_column, "time column")] = Role.TIME
     if target in asked:
         raise InvalidInput(

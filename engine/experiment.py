@@ -23,7 +23,7 @@ from .run import RunFolder
 from .shape import DataShape
 from .split import choose_split
 from .target import check_metric
-from .task import Task, TaskKind, resolve_metric
+from .task import Task, TaskKind, asked_task, resolve_metric
 
 if TYPE_CHECKING:
     from .checking import CheckOutcome
@@ -182,7 +182,7 @@ def begin_experiment(
     dataset, kind, task_reason = open_dataset(
         question.path,
         question.target,
-        task=question.task,
+        task=asked_task(question.task, question.metric),
         time_column=question.time_column,
         group_column=question.group_column,
         id_columns=question.id_columns,

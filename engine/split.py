@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .columns import id_name, name_parts
-from .dataset import Dataset
+from .dataset import NEVER, Dataset
 from .dependence import drift_over, likeness_within, order_dependence, repeats_regularly, sorted_by_target
 from .errors import InvalidInput
 from .folds import Split, SplitKind, hold_out
@@ -66,7 +66,7 @@ def choose_split(
         Share of rows to seal, below 0.5. Auto: 20 % from 2,000 rows, 10 % from 20,000, at most 10,000 rows (time: or 5 %).
     time_column, group_column : str, optional
         Columns to follow whatever the data say; a time column goes before a group column. Without them, columns that were
-        opened in the TIME or GROUP role are followed.
+        opened in the TIME or GROUP role are followed. `none`: rows are not split by time, or by groups, whatever the data say.
 
     Raises
     ------
@@ -74,8 +74,9 @@ def choose_split(
         A column is not in the table, has too few groups (two) or points in time (three) for two folds, or the holdout is out
         of range.
     """
-    time_column = time_column or _with_role(dataset, Role.TIME)
-    group_column = group_column or _with_role(dataset, Role.GROUP)
+    by_time, by_group = time_column != NEVER, group_column != NEVER
+    time_column = time_column or _with_role(dataset, Role.TIME) if by_time else None
+    group_column = group_column or _with_role(dataset, Role.GROUP) if by_group else None
     if time_column is not None:
         rule = _asked_time(dataset, time_column)
         if group_column is not None:
@@ -83,17 +84,19 @@ def choose_split(
     elif group_column is not None:
         rule = _asked_group(dataset, group_column)
     else:
-        rule = _infer(dataset, kind, seed)
+        rule = _infer(dataset, kind, seed, by_time, by_group)
     strata = dataset.y.astype(np.int64) if kind in CLASSIFICATION else None
     return _seal(dataset, rule, strata, _fraction(dataset.n_rows, rule.kind, holdout), seed)
 
 
-def _infer(dataset: Dataset, kind: TaskKind, seed: int) -> _Rule:
+def _infer(dataset: Dataset, kind: TaskKind, seed: int, by_time: bool, by_group: bool) -> _Rule:
+    looks = [_dates] * by_time + [_ids] * by_group + [_row_order] * by_time
     if dataset.n_rows >= _MIN_ROWS:
-        for look in (_dates, _ids, _row_order):
+        for look in looks:
             if (rule := look(dataset, kind, seed)) is not None and _gives_two_folds(rule):
                 return rule
-    nothing = "no date column with drift, no repeating id and no time in the row order"
+    found = "no date column with drift, no repeating id and no time in the row order"
+    nothing = found if by_time and by_group else "time and groups that were not ruled out show nothing"
     if kind in CLASSIFICATION:
         return _Rule("stratified", f"{nothing}; every fold keeps the class shares")
     return _Rule("plain", f"{nothing}; rows are shuffled")

@@ -147,6 +147,12 @@ METRICS: dict[str, Metric] = {
 DEFAULT_METRIC: dict[TaskKind, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
 
 
+def asked_task(task: TaskKind | Literal["auto"], metric: str) -> TaskKind | Literal["auto"]:
+    """Return the task that is asked for by name, or by a metric that fits one task alone; else `auto`."""
+    tasks = tuple(METRICS[metric].tasks) if metric in METRICS else ()
+    return tasks[0] if task == "auto" and len(tasks) == 1 else task
+
+
 def resolve_metric(name: str, kind: TaskKind) -> Metric:
     """Return the metric for `name` (`auto`: the task's default); raises `InvalidInput` where the two do not fit."""
     metric = METRICS.get(DEFAULT_METRIC[kind] if name == "auto" else name)

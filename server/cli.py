@@ -114,9 +114,9 @@ def run(
     holdout
         Rows sealed until the end: auto (on from 2,000 rows), none, or a fraction such as 0.2, below 0.5.
     time_column
-        Split in the order of this column: train on the past, score on the future.
+        Split in the order of this column: train on the past, score on the future. `none` never splits by time.
     group_column
-        Rows that share a value here stay on one side of every split.
+        Rows that share a value here stay on one side of every split. `none` never does so: the same ones will come again.
     id_columns
         Columns that only identify rows; repeat the option or separate names by commas.
     max_latency_ms

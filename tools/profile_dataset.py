@@ -30,10 +30,13 @@ class ProfileRequest(JobRequest):
     ] = "auto"
     time_column: Annotated[
         str | None,
-        Field(description="Column that orders the rows in time; later rows are predicted from earlier ones."),
+        Field(
+            description="Column that orders the rows in time: later rows are predicted from earlier ones. none: never by time."
+        ),
     ] = None
     group_column: Annotated[
-        str | None, Field(description="Column whose values (patients, shops) must not be split between folds.")
+        str | None,
+        Field(description="Column whose values (patients, shops) stay in one fold. none: known ones will come again."),
     ] = None
     id_columns: Annotated[tuple[str, ...], Field(max_length=100, description="Columns that only name a row.")] = ()
     holdout: Annotated[

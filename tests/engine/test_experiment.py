@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 from mle_star.engine.experiment import choose_plan
 from mle_star.engine.shape import DataShape
+from opened import open_experiment
 
 
 def shape_of(n_rows: int, n_columns: int, n_classes: int = 2) -> DataShape:
@@ -45,3 +50,11 @@ def test_every_plan_can_be_made(rows: int, columns: int, budget: float, threads:
     assert 3 <= plan.n_folds <= 5
     assert plan.repeats == 1
     assert plan.max_rows is None or min(rows, 20_000) <= plan.max_rows < rows
+
+
+def test_a_metric_of_one_task_alone_says_which_task_it_is(tmp_path: Path) -> None:
+    counts = np.random.default_rng(0).poisson(2.0, 300)
+    frame = pd.DataFrame({"x": np.arange(300.0), "y": counts})
+    assert open_experiment(tmp_path, frame).task.kind == "multiclass"
+    assert open_experiment(tmp_path, frame, metric="rmse").task.kind == "regression"
+    assert open_experiment(tmp_path, frame, metric="accuracy").task.kind == "multiclass"

@@ -101,6 +101,16 @@ def test_what_the_user_names_is_followed() -> None:
     assert choose_split(dataset, kind).column == "shop"
 
 
+def test_what_the_user_rules_out_is_not_inferred() -> None:
+    sold = {"when": DAYS, "x": noise(), "y": np.arange(N) / N + 0.1 * noise()}
+    assert chosen(sold) == ("time", "when")
+    assert chosen(sold, time_column="none") == ("plain", None)
+    people = np.repeat(np.arange(N // 4), 4)
+    seen = {"user_id": people, "x": noise(), "y": noise(N // 4)[people] + 0.1 * noise()}
+    assert chosen(seen, time_column="none") == ("group", "user_id")
+    assert chosen(seen, time_column="none", group_column="none") == ("plain", None)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
