@@ -139,6 +139,9 @@ def dataset_of(
             steering[column] = role
             role = None
         typed = infer_column(source[column], column, role)
+        if group_column == NEVER and typed.spec.role is Role.ID and role is None and _repeats(typed.values):
+            # Ids that will come again are categories: what is known of one is worth knowing.
+            typed = infer_column(source[column], column, Role.CATEGORICAL)
         # Bare arrays: a frame of thousands of series aligns every one of them.
         values[column] = typed.values.array
         specs.append(typed.spec)
@@ -286,6 +289,11 @@ def _column_bytes(column: pd.Series | np.ndarray) -> bytes:
         return column.to_numpy().view(np.int64).tobytes()
     hashes: np.ndarray = pd.util.hash_pandas_object(column, index=False).to_numpy()
     return hashes.tobytes()
+
+
+def _repeats(values: pd.Series) -> bool:
+    """Whether a value comes twice or more on average."""
+    return 2 * values.nunique() <= values.notna().sum()
 
 
 def _asked_roles(

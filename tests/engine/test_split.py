@@ -10,6 +10,7 @@ import pytest
 from mle_star.engine.dataset import Dataset, dataset_of
 from mle_star.engine.errors import InvalidInput
 from mle_star.engine.reading import RawTable
+from mle_star.engine.roles import Role
 from mle_star.engine.split import choose_split
 from mle_star.engine.task import TaskKind
 
@@ -109,6 +110,10 @@ def test_what_the_user_rules_out_is_not_inferred() -> None:
     seen = {"user_id": people, "x": noise(), "y": noise(N // 4)[people] + 0.1 * noise()}
     assert chosen(seen, time_column="none") == ("group", "user_id")
     assert chosen(seen, time_column="none", group_column="none") == ("plain", None)
+    assert opened(seen)[0].feature_roles["user_id"] is Role.ID
+    known, _ = opened({**seen, "row_id": np.arange(N)}, group_column="none")
+    assert known.feature_roles["user_id"] is Role.CATEGORICAL, "the same ones will come again"
+    assert known.feature_roles["row_id"] is Role.ID
 
 
 @pytest.mark.parametrize(
