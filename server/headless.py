@@ -34,6 +34,8 @@ POLL_S = 0.5
 """How often the journal is read while a job runs."""
 LEAST_BUDGET_S = 1.0
 """A job that starts late still gets this much; it returns what a second allows."""
+_AROUND_THE_JOB_S = 0.4
+"""What a job takes beside its own clock: starting its process, noticing its end, copying what it made."""
 WRITTEN = ("report.html", "report.json", "leaderboard.csv")
 """Files copied from the run's reports to the output folder, beside `model/`."""
 _MODEL_MARK = "manifest.json"
@@ -91,7 +93,7 @@ def execute(order: Order, settings: Settings, display: Display, started: float) 
         if order.interactive:
             _phase_by_phase(arguments, order.time_budget_s, watch)
         else:
-            left_s = max(LEAST_BUDGET_S, started + order.time_budget_s - time.monotonic())
+            left_s = max(LEAST_BUDGET_S, started + order.time_budget_s - _AROUND_THE_JOB_S - time.monotonic())
             watch.do(WORKFLOW, {**arguments, "time_budget_s": left_s})
         result = {
             "run_id": run.run_id,

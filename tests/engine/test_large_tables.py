@@ -16,6 +16,7 @@ from mle_star.engine.evaluate import Evaluator
 from mle_star.engine.evaluation import FoldPlan
 from mle_star.engine.experiment import Experiment
 from mle_star.engine.final import Chosen, fit_final
+from mle_star.engine.models import _pace
 from mle_star.engine.pipeline import TrainingRows, fit_solution
 from mle_star.engine.plugins import FittedModel, TrainingData
 from opened import generated_table, open_experiment
@@ -131,3 +132,19 @@ def test_under_time_order_the_newest_rows_are_always_worth_a_second_fit(tmp_path
     frame["day"] = pd.date_range("2024-01-01", periods=len(frame), freq="D").astype(str)
     opened = open_experiment(tmp_path, frame, holdout=0.02, time_column="day")
     assert opened.final_fits > 1.9
+
+
+def test_many_columns_ask_boosters_for_a_quicker_pace_and_fewer_bins(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = replace(experiment.shape, n_numeric=5_000)
+    for learner in ("lightgbm", "xgboost"):
+        model = registry.model(learner)
+        assert model.defaults(wide)["learning_rate"] > model.defaults(experiment.shape)["learning_rate"]  # type: ignore[operator]
+        assert model.cost(wide) < 0.5 * model.cost(experiment.shape) * 5_000 / experiment.shape.n_columns
+    # Every booster takes the number of bins it is told.
+    monkeypatch.setattr(_pace, "_MANY_COLUMNS", 2)
+    for learner in ("lightgbm", "xgboost", "catboost"):
+        evaluation = experiment.evaluator.evaluate(default_solution(learner, experiment.shape), Deadline(60))
+        assert evaluation.failure is None
+        assert evaluation.mean > 0.9
