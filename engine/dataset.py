@@ -26,12 +26,11 @@ from .task import TaskKind
 
 __all__ = ["Dataset", "Issue", "content_fingerprint", "dataset_of", "load_snapshot", "open_dataset", "save_snapshot"]
 
-_SNAPSHOT_KEY = b"mle_star"
-_SNAPSHOT_FORMAT = 1
-
-
 NEVER = "none"
 """In the place of a time or group column: rows are not to be split by it, whatever the data say."""
+
+_SNAPSHOT_KEY = b"mle_star"
+_SNAPSHOT_FORMAT = 1
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from .shape import DataShape
 from .solution import Block, Params, Slot, Solution
 
 _MANY_LEVELS = 30
-_ONEHOT_USUAL, _ONEHOT_AT_MOST, _ONEHOT_VALUES = 50, 250, 20_000_000
+_ONEHOT_AT_MOST, _ONEHOT_VALUES = 250, 20_000_000
 _SKEWED = 1.0
 
 
@@ -65,9 +65,10 @@ def _category_encoding(model: Model, shape: DataShape) -> Block:
 
 
 def _onehot_levels(shape: DataShape) -> Params | None:
-    """A column for each of many levels where that does not fill the memory; by default only the fifty most frequent have one."""
+    """A column for each of many levels where that does not fill the memory; by default only the most frequent ones have one."""
+    usual = int(registry.component("encode", "onehot").defaults["max_levels"] or 0)
     values = shape.n_rows * shape.n_categorical * min(shape.max_levels, _ONEHOT_AT_MOST)
-    wide = shape.max_levels > _ONEHOT_USUAL and values <= _ONEHOT_VALUES
+    wide = shape.max_levels > usual and values <= _ONEHOT_VALUES
     return {"max_levels": _ONEHOT_AT_MOST} if wide else None
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+NATIVE_LEVELS = 100
+"""Boosters split a category of up to so many levels natively by default; one of more they read as ordered codes, which tell little
+where the order is that of an alphabet."""
+
 
 def level_order(words: pd.Series) -> np.ndarray:
     """Positions that sort distinct words canonically."""

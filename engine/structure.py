@@ -15,12 +15,11 @@ from .defaults import place, scale_of_skewed_target, usable
 from .evaluation import Evaluation
 from .experiment import Experiment
 from .leaderboard import judge_change
+from .levels import NATIVE_LEVELS
 from .shape import DataShape
 from .solution import Block, Solution, Suggestion
 
 _QUESTIONS = 5
-_NATIVE_LEVELS = 100
-"""Boosters read a column of more levels as ordered codes, which tells little where the order is that of an alphabet."""
 _SLOWER = 1.2
 """More columns take more time: a question needs about so many times what the reference took."""
 
@@ -71,7 +70,7 @@ def _of_the_data(shape: DataShape) -> Iterator[Block]:
         yield Block.of("features", "keep_ids")
     if (scale := scale_of_skewed_target(shape)) is not None:
         yield Block.of("target", scale)
-    if shape.max_levels > _NATIVE_LEVELS:
+    if shape.max_levels > NATIVE_LEVELS:
         yield Block.of("encode", "target_mean")
 
 

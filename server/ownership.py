@@ -20,7 +20,7 @@ import anyio
 from ..engine.errors import Busy
 from ..engine.run import RunFolder
 
-OPENING_WITHIN_S = 20.0
+_OPENING_WITHIN_S = 20.0
 """How long a call waits for another one that opens a run; that takes a fraction of a second."""
 _LOOK_S = 0.02
 
@@ -42,7 +42,7 @@ def take_for(lock: int, job_id: str) -> None:
 async def alone_in_opening(home: Path) -> AsyncIterator[None]:
     """Between the look for a run that answers a question and the first word of a new one's job, nobody else on this home folder
     looks: of two that ask at once, the second one finds the run of the first. Raises `Busy` when it takes too long."""
-    until = time.monotonic() + OPENING_WITHIN_S
+    until = time.monotonic() + _OPENING_WITHIN_S
     while (descriptor := _locked(home / "opening.lock")) is None:
         if time.monotonic() > until:
             raise Busy("another process is opening a run in the same home folder; call again in a few seconds")

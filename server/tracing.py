@@ -1,8 +1,8 @@
 """What calls and jobs tell those who watch the server: facts for the log lines of a request, and OpenTelemetry spans.
 
 The SDK makes a span of every call, with the tool's name; the run and the outcome are added here, and a span of every job
-whose end a client was told. Spans go nowhere
-unless the process was started with a tracer provider (`opentelemetry-instrument mle-star serve`).
+whose end a client was told. Spans go nowhere unless the process was started with a tracer provider (`opentelemetry-instrument
+mle-star serve`).
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..levels import NATIVE_LEVELS
 from ..plugins import FittedModel, Model, Needs, ParamDict, TrainingData
 from ..shape import DataShape
 from ._categories import MatrixForm
@@ -82,7 +83,7 @@ def _settings(shape: DataShape) -> list[ParamDict]:
 
 
 def _defaults(shape: DataShape) -> ParamDict:
-    return {"native_levels": 100, **paced(_settings(shape), shape)[0]}
+    return {"native_levels": NATIVE_LEVELS, **paced(_settings(shape), shape)[0]}
 
 
 def _variants(shape: DataShape) -> list[ParamDict]:

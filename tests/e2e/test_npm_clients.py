@@ -19,15 +19,8 @@ TOOL_IS_ERROR = 5
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    return small_table(folder)
+def table(data: Path) -> Path:
+    return small_table(data)
 
 
 class Inspector:

@@ -19,11 +19,6 @@ from opened import generated_table
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def refined(run: RunFolder) -> list[dict[str, Any]]:
     return [entry.body for entry in run.journal.read("evaluation") if entry.body["origin"] == "refinement"]
 

@@ -1,4 +1,4 @@
-"""A home folder, its settings, and jobs whose workers do scripted work."""
+"""Settings of a home folder, and jobs whose workers do scripted work."""
 
 from __future__ import annotations
 
@@ -10,23 +10,6 @@ import pytest
 from mle_star.engine.run import RunFolder, create_run
 from mle_star.server.jobs import Jobs
 from mle_star.server.settings import Settings
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    return folder
 
 
 @pytest.fixture
