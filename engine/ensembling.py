@@ -32,11 +32,13 @@ log = logging.getLogger(__name__)
 
 _NO_SCORE = (DeadlinePassed, ValueError, ArithmeticError, np.linalg.LinAlgError)
 _POOL = 24
-_PER_LEARNER = 5
+_PER_LEARNER = 3
 _FEW = 8
 _FEW_ROWS = 2_000
 _ALIKE = 0.01
 _COMPARED_ROWS = 2_000
+_LEAD_OF_ANOTHER = 2.0
+"""Standard errors by which a strategy must be better than an earlier one to be kept instead."""
 _FORESEEN_ROWS = 4_000
 
 
@@ -86,7 +88,7 @@ class EnsembleResult:
 
 
 def member_pool(experiment: Experiment) -> list[Evaluation]:
-    """Solutions worth combining: the best ones that keep to the run's limits, at most five per learner and none that predicts like
+    """Solutions worth combining: the best ones that keep to the run's limits, at most three per learner and none that predicts like
     one before it, so that variants of one learner do not crowd out the rest."""
     return _pool(experiment, contenders(experiment))
 
@@ -118,17 +120,19 @@ def _alike(one: Evaluation, other: Evaluation) -> bool:
 
 
 def expected_refit_seconds(experiment: Experiment) -> float:
-    """What one fit of the ensemble will take on all rows, as far as the pool tells now: greedy weights on a sample of rows."""
+    """What one fit of the ensemble will take on all rows, as far as the pool tells now: the first strategy on a sample of rows."""
     pool = member_pool(experiment)
     if not pool and leaderboard(experiment):
         pool = [best_single(experiment).evaluation]
     if len(pool) < 2:
         return sum(member.refit_seconds for member in pool)
+    first = _strategies(experiment, None)[0]
+    members = _members_for(first, pool)
     covered = experiment.evaluator.covered
     rows = covered[:: len(covered) // _FORESEEN_ROWS + 1]
-    greedy = registry.ensembles()["greedy"]
-    weights = greedy.fit(stack_of(pool, rows), experiment.dataset.y[rows], experiment.task, experiment.seed).weights
-    return sum(member.refit_seconds for member, weight in zip(pool, weights or (), strict=True) if weight > 0.0)
+    fitted = first.fit(stack_of(members, rows), experiment.dataset.y[rows], experiment.task, experiment.seed)
+    weights = fitted.weights or [1.0] * len(members)
+    return sum(member.refit_seconds for member, weight in zip(members, weights, strict=True) if weight > 0.0)
 
 
 def build_ensemble(
@@ -148,9 +152,7 @@ def build_ensemble(
     reference = cross_fitted_choice(experiment, pool)
     chosen = _strategies(experiment, strategies)
     if strategies is None:
-        # Weights learnt on past blocks of time follow what these blocks had in common, which the next one need not share.
-        equal = [strategy for strategy in chosen if strategy.members == "one_per_learner"]
-        chosen = (equal if experiment.split.kind == "time" else chosen)[:rounds]
+        chosen = chosen[:rounds]
     tried, candidates = _score_strategies(experiment, deadline, chosen, pool, reference)
     without_limits = _best_without_limits(experiment, deadline) if experiment.limits else None
     result = _decide(experiment, pool, float(np.mean(reference)), candidates, tried)
@@ -177,13 +179,13 @@ def _can_be_used(experiment: Experiment, members: Sequence[Evaluation]) -> bool:
 
 
 def _best_without_limits(experiment: Experiment, deadline: Deadline) -> float:
-    """What the run's solutions would reach if any of them could be used: the best of picking one and of greedy weights."""
+    """What the run's solutions would reach if any of them could be used: the best of picking one and of the first strategy."""
     everything = _pool(experiment, leaderboard(experiment)) or [best_single(experiment).evaluation]
     means = [float(np.mean(cross_fitted_choice(experiment, everything)))]
     if len(everything) > 1 and not deadline.passed:
-        greedy = registry.ensembles()["greedy"]
+        first = _strategies(experiment, None)[0]
         try:
-            means.append(float(np.mean(cross_fitted_scores(experiment, greedy, everything, deadline))))
+            means.append(float(np.mean(cross_fitted_scores(experiment, first, everything, deadline))))
         except _NO_SCORE as error:
             log.info("no ensemble without limits: %s", error)
     return max(means) if experiment.task.metric.greater_is_better else min(means)
@@ -261,6 +263,7 @@ def _members_for(strategy: Ensemble, pool: Sequence[Evaluation]) -> list[Evaluat
 
 
 def _strategies(experiment: Experiment, names: Sequence[str] | None) -> list[Ensemble]:
+    """Strategies by these names, or all that fit the task; where time orders the folds, those of equal weights."""
     known = registry.ensembles()
     for name in names or ():
         if name not in known:
@@ -272,6 +275,9 @@ def _strategies(experiment: Experiment, names: Sequence[str] | None) -> list[Ens
     ]
     if names:
         return [known[name] for name in names if known[name] in fitting]
+    if experiment.split.kind == "time":
+        # Weights learnt on past blocks of time follow what these blocks had in common, which the next one need not share.
+        fitting = [strategy for strategy in fitting if strategy.members == "one_per_learner"]
     return sorted(fitting, key=lambda strategy: (strategy.priority, strategy.key))
 
 
@@ -291,11 +297,6 @@ class _Candidate:
     gain: float
     used: tuple[tuple[Evaluation, float | None], ...]
     affordable: bool
-
-    @property
-    def weighted(self) -> bool:
-        """Whether it is a weighted mean."""
-        return all(weight is not None for _, weight in self.used)
 
     @property
     def by_weight(self) -> list[Evaluation]:
@@ -364,7 +365,7 @@ def _decide(
             (member,),
             tuple(tried),
         )
-    best = _simplest_of_the_best(experiment, affordable)
+    best = _first_unless_beaten(experiment, affordable)
     measured = "both chosen on other folds than they are scored on"
     reason = f"{best.strategy.key} beats the best single solution by {best.gain:.4g}, {measured}"
     if best.gain <= 0:
@@ -386,15 +387,12 @@ def _decide(
     )
 
 
-def _simplest_of_the_best(experiment: Experiment, candidates: Sequence[_Candidate]) -> _Candidate:
-    """A weighted mean of few members is kept over a stack unless the stack is better by more than the noise: it is quicker,
-    it never extrapolates, and one can read its weights."""
-    weighted = max((row for row in candidates if row.weighted), key=lambda row: row.gain, default=None)
-    stacked = max((row for row in candidates if not row.weighted), key=lambda row: row.gain, default=None)
-    if weighted is None or stacked is None:
-        return weighted or stacked or candidates[0]
-    ratio = experiment.evaluator.test_train_ratio
-    better = accept(
-        paired_comparison(stacked.scores, weighted.scores, experiment.task.metric, ratio), _lead(experiment)
-    )
-    return stacked if better else weighted
+def _first_unless_beaten(experiment: Experiment, candidates: Sequence[_Candidate]) -> _Candidate:
+    """The first in the order of strategies, unless a later one is better by more than the noise: among several strategies on the
+    same folds the one with the best score is mostly the luckiest, and a stack is slower and can extrapolate."""
+    metric, ratio = experiment.task.metric, experiment.evaluator.test_train_ratio
+    kept = candidates[0]
+    for later in candidates[1:]:
+        if accept(paired_comparison(later.scores, kept.scores, metric, ratio), _LEAD_OF_ANOTHER):
+            kept = later
+    return kept

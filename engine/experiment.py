@@ -37,10 +37,10 @@ _NEARLY_ALL = 0.97
 _SMALL = 5_000
 _LEAST_ROWS = 20_000
 
-VALIDATION_S = 8.0
-VALIDATION_SHARE = 0.15
-"""What `validate` needs beside its fits (checks, examination, reload, plots, report) in seconds on two cores; at most this share
-of a short budget, where it does less."""
+_VALIDATION_S, _VALIDATION_S_PER_VALUE = 5.0, 0.7e-6
+_VALIDATION_SHARE = 0.15
+"""What `validate` needs beside its fits (checks, examination, reload, plots, report) in seconds on two cores: about 4 for small
+tables, 8 for five million values; at most this share of a short budget, where it does less."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ class Experiment:
     @property
     def validation_s(self) -> float:
         """Seconds `validate` needs beside its fits."""
-        return min(VALIDATION_S, VALIDATION_SHARE * self.budget_s)
+        values = self.dataset.n_rows * self.shape.n_columns
+        return min(_VALIDATION_S + _VALIDATION_S_PER_VALUE * values, _VALIDATION_SHARE * self.budget_s)
 
     @property
     def final_fits(self) -> float:

@@ -14,7 +14,7 @@ class FittedWeights:
     weights: tuple[float, ...] | None
 
     @classmethod
-    def of(cls, weights: np.ndarray, floor: float = 0.05) -> FittedWeights:
+    def of(cls, weights: np.ndarray, floor: float = 0.04) -> FittedWeights:
         """Drop shares below `floor` (below half of the largest, where that is less) and scale the rest to 1: a member of little
         weight costs a fit and a place in every prediction all the same. All zero counts as equal."""
         shares = weights / weights.sum() if weights.sum() > 0.0 else np.full(len(weights), 1.0 / len(weights))

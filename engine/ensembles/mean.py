@@ -36,6 +36,6 @@ ENSEMBLE = Ensemble(
     title="Mean",
     summary="Averages the best few members' predictions with equal weights.",
     fit=_fit,
-    priority=10,
+    priority=20,
     members="one_per_learner",
 )
