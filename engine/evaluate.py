@@ -24,6 +24,7 @@ from .deadline import Deadline
 from .errors import DeadlinePassed, Failure, InvalidInput, MleStarError
 from .evaluation import Evaluation, FoldPlan
 from .folds import Fold
+from .freed_memory import return_freed_memory
 from .limits import Footprint, footprint_of
 from .pipeline import Setting, fit_context, fit_table_block, fit_transformed
 from .plugins import Transform
@@ -258,6 +259,7 @@ class Evaluator:
                 f"{solution.model.component} did not finish in {time.monotonic() - start:.0f} s; give it more time"
             )
             return Evaluation(solution, (), None, time.monotonic() - start, failure=Failure("timeout", message))
+        return_freed_memory()
         evaluation = box[0]
         if evaluation.failure is None:
             key = self._cut_key(solution) if evaluation.cut else f"{self._content}:{solution.key}"

@@ -119,6 +119,8 @@ def _environment(threads: int) -> dict[str, str]:
     environment = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         environment[name] = str(threads)
+    # Threads come and go with every evaluation; with glibc's eight arenas per core, each keeps what its threads freed.
+    environment.setdefault("MALLOC_ARENA_MAX", str(max(2, threads)))
     environment["MPLBACKEND"] = "Agg"
     if search_path := environment.get("PYTHONPATH"):
         # The worker starts in another folder, where a relative entry would mean something else.

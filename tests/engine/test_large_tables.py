@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,3 +150,21 @@ def test_many_columns_ask_boosters_for_a_quicker_pace_and_fewer_bins(
         evaluation = experiment.evaluator.evaluate(default_solution(learner, experiment.shape), Deadline(60))
         assert evaluation.failure is None
         assert evaluation.mean > 0.9
+
+
+def resident_mb() -> float:
+    """What this process holds in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps and returns freed memory this way")
+def test_what_an_evaluation_leaves_behind_goes_back_to_the_system(experiment: Experiment) -> None:
+    # Blocks below the size that is mapped on its own; those that stay keep the heap from shrinking by itself.
+    blocks = [np.ones(12_000) for _ in range(3_000)]
+    kept = blocks[::100]
+    del blocks
+    before = resident_mb()
+    experiment.evaluator.evaluate(default_solution("dummy", experiment.shape), Deadline(30))
+    assert resident_mb() < before - 150
+    assert len(kept) == 30
