@@ -17,6 +17,9 @@ from .solution import Solution
 _REFIT_SHARE, _REFIT_SHARE_OF_FORESTS = 0.6, 0.9
 """Seconds of a fit with all threads per second of one on (mostly) one thread. Full-depth trees grow faster than their rows, and a
 forest takes about as long to save as a third of its fit."""
+_PROPORTIONAL_GROWTH, _GROWTH_BEYOND = 2.0, 0.75
+"""Up to this growth of the rows a fit takes as many times as long; beyond, its time grows by this power: what boosters do for
+each leaf and each column weighs less (seen: half of a proportional estimate at 4 to 12 times the rows)."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,13 @@ class Evaluation:
     @property
     def refit_seconds(self) -> float:
         """Expected seconds of one fit on all rows with all threads, saved; a fold had fewer rows, and mostly one thread."""
-        forest = registry.model(self.solution.model.component).family == "forest"
-        share = _REFIT_SHARE_OF_FORESTS if forest else _REFIT_SHARE
-        return share * float(np.mean(self.fold_seconds)) * self.growth if self.fold_seconds else 0.0
+        if not self.fold_seconds:
+            return 0.0
+        fold_s = float(np.mean(self.fold_seconds))
+        if registry.model(self.solution.model.component).family == "forest":
+            return _REFIT_SHARE_OF_FORESTS * fold_s * self.growth
+        beyond = max(1.0, self.growth / _PROPORTIONAL_GROWTH) ** _GROWTH_BEYOND
+        return _REFIT_SHARE * fold_s * min(self.growth, _PROPORTIONAL_GROWTH) * beyond
 
     @property
     def refit_rounds(self) -> int | None:

@@ -13,7 +13,7 @@ from mle_star.engine import registry
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
 from mle_star.engine.evaluate import Evaluator
-from mle_star.engine.evaluation import FoldPlan
+from mle_star.engine.evaluation import Evaluation, FoldPlan
 from mle_star.engine.experiment import Experiment
 from mle_star.engine.plugins import EstimatorModel, Needs, TrainingData
 from mle_star.engine.solution import Block, Solution
@@ -218,3 +218,15 @@ def test_solutions_that_share_a_prefix_share_its_work(experiment: Experiment, mo
     for learner in ("linear", "extra_trees"):
         experiment.evaluator.evaluate(Solution.of([*prefix, Block.of("model", learner)]), Deadline(60))
     assert len(calls) == experiment.plan.n_folds
+
+
+def test_a_fit_on_many_times_the_rows_takes_less_than_as_many_times_as_long_for_all_but_forests(
+    experiment: Experiment,
+) -> None:
+    def times(learner: str, growth: float) -> float:
+        fold = Evaluation(default_solution(learner, experiment.shape), (0.9,), None, 2.0, fold_seconds=(2.0,))
+        return replace(fold, growth=growth).refit_seconds / replace(fold, growth=1.0).refit_seconds
+
+    assert times("lightgbm", 1.5) == pytest.approx(1.5)
+    assert 5.0 < times("lightgbm", 12.0) < 8.0
+    assert times("random_forest", 12.0) == pytest.approx(12.0)

@@ -232,7 +232,7 @@ def test_where_the_fit_on_all_rows_fails_the_earlier_model_stays(
 def test_a_model_on_a_sample_of_the_rows_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = prepared(tmp_path, holdout="none")
     member = averaged(experiment).members[0]
-    slow = replace(member, growth=member.growth * 28 / member.refit_seconds)
+    slow = replace(member, fold_seconds=tuple(28 / member.refit_seconds * part for part in member.fold_seconds))
     choice = Chosen("single", (slow,), (1.0,), slow.scores)
     validation = validate(offered(experiment, choice, monkeypatch), checks=["LEAK_TARGET_COPY"])
     assert validation.model_rows.endswith(" of 400 (all rows)")
