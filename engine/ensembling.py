@@ -8,6 +8,7 @@ What a strategy has to beat is the cross-fitted score of picking the best single
 because it is the best of many on these very folds. No margin for noise is asked beyond that: at an equal score the average of
 several is the safer choice. Where time orders the folds or rows are few, drift or noise make any lead of a single solution
 doubtful, and an average (under drift one with equal weights) is kept unless the single one leads by more than twice the noise.
+Among strategies the first in order, weights, is kept unless another leads by as much.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def expected_refit_seconds(experiment: Experiment) -> float:
     if len(pool) < 2:
         return sum(member.refit_seconds for member in pool)
     first = _strategies(experiment, None)[0]
-    members = _members_for(first, pool)
+    members = members_for(first, pool)
     covered = experiment.evaluator.covered
     rows = covered[:: len(covered) // _FORESEEN_ROWS + 1]
     fitted = first.fit(stack_of(members, rows), experiment.dataset.y[rows], experiment.task, experiment.seed)
@@ -208,7 +209,7 @@ def _score_strategies(
     for number, strategy in enumerate(chosen if len(pool) > 1 else []):
         if number and deadline.passed:
             break
-        row, candidate = _score(experiment, strategy, _members_for(strategy, pool), reference, deadline)
+        row, candidate = _score(experiment, strategy, members_for(strategy, pool), reference, deadline)
         if candidate is not None and not candidate.affordable:
             fewer = _affordable(experiment, candidate.by_weight)
             if len(fewer) > 1:
@@ -252,8 +253,8 @@ def _lead(experiment: Experiment) -> float:
     return 2.0 if _in_doubt(experiment) else 1.0
 
 
-def _members_for(strategy: Ensemble, pool: Sequence[Evaluation]) -> list[Evaluation]:
-    """Which of the pool a strategy gets: equal weights want the best of every learner, stacking few members at all."""
+def members_for(strategy: Ensemble, pool: Sequence[Evaluation]) -> list[Evaluation]:
+    """Return which of the pool a strategy gets: equal weights want the best of every learner, stacking few members at all."""
     if strategy.members != "one_per_learner":
         return list(pool[:_FEW] if strategy.members == "few" else pool)
     best: dict[str, Evaluation] = {}
