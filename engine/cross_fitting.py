@@ -14,6 +14,7 @@ from .errors import DeadlinePassed
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
 from .plugins import Ensemble
+from .task import Task
 
 
 def cross_fitted_scores(
@@ -36,8 +37,7 @@ def cross_fitted_scores(
             rows = np.concatenate([other.valid for other in others])
             prediction = strategy.fit(stack_of(members, rows), y[rows], task, experiment.seed).combine(held)
         else:
-            # Nothing lies before the first block in time: equal weights are all that can be known.
-            prediction = held.mean(axis=0)
+            prediction = _middle(held, task)
         scores.append(task.metric.score(y[fold.valid], prediction))
     return tuple(scores)
 
@@ -55,8 +55,19 @@ def cross_fitted_choice(experiment: Experiment, members: Sequence[Evaluation]) -
         scores.append(table[table[:, known].mean(axis=1).argmax(), fold] if known else np.nan)
     signed = [float(score) if experiment.task.metric.greater_is_better else -float(score) for score in scores]
     if np.isnan(signed[0]):
-        # Before the first block in time nothing is known about any of them: equal weights, as for every strategy.
+        # Before the first block in time nothing is known about any of them, as for every strategy.
         first = experiment.evaluator.folds[0].valid
-        mean = stack_of(members, first).mean(axis=0)
-        signed[0] = experiment.task.metric.score(experiment.dataset.y[first], mean)
+        middle = _middle(stack_of(members, first), experiment.task)
+        signed[0] = experiment.task.metric.score(experiment.dataset.y[first], middle)
     return tuple(signed)
+
+
+def _middle(stack: np.ndarray, task: Task) -> np.ndarray:
+    """Combine members (n_members, n_rows, n_outputs) of which nothing is known, as on the first block in time: their median. One
+    member that runs away beyond the range of the past must not stand for what a choice among them would give."""
+    middle = np.median(stack, axis=0)
+    if task.is_classification:
+        # The medians of probabilities need not sum to 1.
+        total = middle.sum(axis=1, keepdims=True)
+        middle = np.where(total > 0.0, middle / np.where(total > 0.0, total, 1.0), 1.0 / middle.shape[1])
+    return np.asarray(middle)

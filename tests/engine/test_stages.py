@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from mle_star.engine.ablation import run_ablation
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.compare import paired_comparison
-from mle_star.engine.cross_fitting import cross_fitted_scores
+from mle_star.engine.cross_fitting import cross_fitted_choice, cross_fitted_scores
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
 from mle_star.engine.ensembling import build_ensemble, member_pool
@@ -104,6 +105,22 @@ def test_an_ensemble_is_scored_on_folds_its_weights_have_not_seen(experiment: Ex
     oracle = ensembles()["greedy"]
     scores = cross_fitted_scores(experiment, oracle, members, Deadline(30))
     assert len(scores) == experiment.plan.n_folds
+
+
+def test_a_member_that_runs_away_on_the_first_block_in_time_does_not_stand_for_all(tmp_path: Path) -> None:
+    frame = generated_table("regression", 400)
+    frame["day"] = pd.date_range("2024-01-01", periods=len(frame), freq="D").astype(str)
+    opened = open_experiment(tmp_path, frame, time_column="day")
+    good = [opened.evaluator.evaluate(default_solution(learner, opened.shape), Deadline(60)) for learner in LEARNERS]
+    first = opened.evaluator.folds[0].valid
+    assert good[0].oof is not None
+    oof = good[0].oof.copy()
+    oof[first] *= 1_000.0
+    wild = replace(good[0], oof=oof)
+    members = [wild, *good[1:]]
+    usual, with_it = (cross_fitted_scores(opened, ensembles()["mean"], some, Deadline(30)) for some in (good, members))
+    assert with_it[0] < 3.0 * usual[0]
+    assert cross_fitted_choice(opened, members)[0] < 3.0 * usual[0]
 
 
 def test_with_few_rows_an_average_gives_way_only_to_a_clearly_better_single(experiment: Experiment) -> None:
