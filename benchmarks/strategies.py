@@ -20,11 +20,12 @@ import pandas as pd
 from main_job import JOBS, REFIT_S, Job, single
 from mle_star.engine import registry
 from mle_star.engine.deadline import Deadline
-from mle_star.engine.ensembling import member_pool, members_for
+from mle_star.engine.ensembling import members_for
 from mle_star.engine.evaluation import stack_of
 from mle_star.engine.experiment import Experiment, Resources, reopen_experiment
 from mle_star.engine.final import Chosen, chosen, fit_final
 from mle_star.engine.leaderboard import best_single
+from mle_star.engine.pool import member_pool
 from mle_star.engine.run import create_run
 from mle_star.tools.workflow import WORKFLOW, perform
 

@@ -26,18 +26,15 @@ from .deadline import Deadline
 from .errors import DeadlinePassed, NotFound
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
-from .leaderboard import Ranked, best_single, contenders, leaderboard
+from .leaderboard import best_single, leaderboard
 from .plugins import Ensemble, FittedEnsemble
+from .pool import member_pool, pool_of
 
 log = logging.getLogger(__name__)
 
 _NO_SCORE = (DeadlinePassed, ValueError, ArithmeticError, np.linalg.LinAlgError)
-_POOL = 24
-_PER_LEARNER = 3
 _FEW = 8
 _FEW_ROWS = 2_000
-_ALIKE = 0.01
-_COMPARED_ROWS = 2_000
 _LEAD_OF_ANOTHER = 2.0
 """Standard errors by which a strategy must be better than an earlier one to be kept instead."""
 _FORESEEN_ROWS = 4_000
@@ -88,52 +85,27 @@ class EnsembleResult:
     without_limits: float | None = None
 
 
-def member_pool(experiment: Experiment) -> list[Evaluation]:
-    """Solutions worth combining: the best ones that keep to the run's limits, at most three per learner and none that predicts like
-    one before it, so that variants of one learner do not crowd out the rest."""
-    return _pool(experiment, contenders(experiment))
+def fit_seconds(experiment: Experiment, members: Sequence[Evaluation]) -> float:
+    """Seconds `validate` needs for its fits of these members: all of them as often as there are final fits, and one of them once
+    more on a fold, to be examined."""
+    final_s = experiment.final_fits * sum(member.refit_seconds for member in members)
+    return final_s + max((member.fold_refit_seconds for member in members), default=0.0)
 
 
-def _pool(experiment: Experiment, ranking: Sequence[Ranked]) -> list[Evaluation]:
-    pool: list[Evaluation] = []
-    per_learner: dict[str, int] = {}
-    for ranked in ranking:
-        learner = ranked.evaluation.solution.model.component
-        if ranked.family == "dummy" or per_learner.get(learner, 0) >= _PER_LEARNER:
-            continue
-        evaluation = experiment.evaluator.recall(ranked.evaluation.solution)
-        if evaluation is None or evaluation.oof is None or any(_alike(evaluation, known) for known in pool):
-            continue
-        per_learner[learner] = per_learner.get(learner, 0) + 1
-        pool.append(evaluation)
-        if len(pool) == _POOL:
-            break
-    return pool
-
-
-def _alike(one: Evaluation, other: Evaluation) -> bool:
-    """Whether two members predict so nearly the same that a combination gains nothing from having both."""
-    if one.oof is None or other.oof is None:
-        return False
-    a, b = one.oof[~np.isnan(one.oof).any(axis=1)], other.oof[~np.isnan(other.oof).any(axis=1)]
-    every = slice(None, None, len(a) // _COMPARED_ROWS + 1)
-    return bool(np.abs(a[every] - b[every]).mean() < _ALIKE * a[every].std(axis=0).mean())
-
-
-def expected_refit_seconds(experiment: Experiment) -> float:
-    """What one fit of the ensemble will take on all rows, as far as the pool tells now: the first strategy on a sample of rows."""
+def expected_fit_seconds(experiment: Experiment) -> float:
+    """The same for the ensemble to come, as far as the pool tells now: the first strategy on a sample of rows."""
     pool = member_pool(experiment)
     if not pool and leaderboard(experiment):
         pool = [best_single(experiment).evaluation]
     if len(pool) < 2:
-        return sum(member.refit_seconds for member in pool)
+        return fit_seconds(experiment, pool)
     first = _strategies(experiment, None)[0]
     members = members_for(first, pool)
     covered = experiment.evaluator.covered
     rows = covered[:: len(covered) // _FORESEEN_ROWS + 1]
     fitted = first.fit(stack_of(members, rows), experiment.dataset.y[rows], experiment.task, experiment.seed)
     weights = fitted.weights or [1.0] * len(members)
-    return sum(member.refit_seconds for member, weight in zip(members, weights, strict=True) if weight > 0.0)
+    return fit_seconds(experiment, [member for member, weight in zip(members, weights, strict=True) if weight > 0.0])
 
 
 def build_ensemble(
@@ -173,15 +145,13 @@ def _affordable(experiment: Experiment, members: Sequence[Evaluation]) -> list[E
 
 def _can_be_used(experiment: Experiment, members: Sequence[Evaluation]) -> bool:
     """Whether all of them can be fitted in the time there will be, and used within the run's limits."""
-    seconds = sum(member.refit_seconds for member in members)
-    return seconds <= experiment.seconds_per_final_fit() and experiment.limits.allow(
-        member.footprint for member in members
-    )
+    in_time = fit_seconds(experiment, members) <= experiment.seconds_for_fits
+    return in_time and experiment.limits.allow(member.footprint for member in members)
 
 
 def _best_without_limits(experiment: Experiment, deadline: Deadline) -> float:
     """What the run's solutions would reach if any of them could be used: the best of picking one and of the first strategy."""
-    everything = _pool(experiment, leaderboard(experiment)) or [best_single(experiment).evaluation]
+    everything = pool_of(experiment, leaderboard(experiment)) or [best_single(experiment).evaluation]
     means = [float(np.mean(cross_fitted_choice(experiment, everything)))]
     if len(everything) > 1 and not deadline.passed:
         first = _strategies(experiment, None)[0]
@@ -344,11 +314,9 @@ def _decide(
     if not affordable:
         reason = "no strategy beat the best single solution on the folds"
         if candidates:
-            time_s = experiment.seconds_per_final_fit()
             limits = f" or exceed the limits ({experiment.limits.describe()})" if experiment.limits else ""
-            reason = (
-                f"any ensemble would take more than the {time_s:.0f} s there will be for fitting it on all rows{limits}"
-            )
+            time_s = experiment.seconds_for_fits
+            reason = f"the fits of any ensemble would take more than the {time_s:.0f} s there will be for them{limits}"
         elif not any(row.score is not None for row in tried):
             reason = "no strategy could be tried in the time"
         if len(pool) < 2:

@@ -92,15 +92,22 @@ class Evaluation:
         return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
 
     @property
+    def fold_refit_seconds(self) -> float:
+        """Expected seconds of one fit on the rows of a training fold with all threads; the folds had mostly one."""
+        share = _REFIT_SHARE_OF_FORESTS if self._forest else _REFIT_SHARE
+        return float(share * np.mean(self.fold_seconds)) if self.fold_seconds else 0.0
+
+    @property
     def refit_seconds(self) -> float:
-        """Expected seconds of one fit on all rows with all threads, saved; a fold had fewer rows, and mostly one thread."""
-        if not self.fold_seconds:
-            return 0.0
-        fold_s = float(np.mean(self.fold_seconds))
-        if registry.model(self.solution.model.component).family == "forest":
-            return _REFIT_SHARE_OF_FORESTS * fold_s * self.growth
+        """Expected seconds of one fit on all rows with all threads, saved."""
+        if self._forest:
+            return self.fold_refit_seconds * self.growth
         beyond = max(1.0, self.growth / _PROPORTIONAL_GROWTH) ** _GROWTH_BEYOND
-        return _REFIT_SHARE * fold_s * min(self.growth, _PROPORTIONAL_GROWTH) * beyond
+        return float(self.fold_refit_seconds * min(self.growth, _PROPORTIONAL_GROWTH) * beyond)
+
+    @property
+    def _forest(self) -> bool:
+        return registry.model(self.solution.model.component).family == "forest"
 
     @property
     def refit_rounds(self) -> int | None:

@@ -38,7 +38,7 @@ _SMALL = 5_000
 _LEAST_ROWS = 20_000
 
 _VALIDATION_S, _VALIDATION_S_PER_VALUE = 5.0, 0.7e-6
-_VALIDATION_SHARE = 0.15
+_VALIDATION_SHARE = 0.18
 """What `validate` needs beside its fits (checks, examination, reload, plots, report) in seconds on two cores: about 4 for small
 tables, 8 for five million values; at most this share of a short budget, where it does less."""
 
@@ -123,10 +123,11 @@ class Experiment:
         nearly_all = development >= _NEARLY_ALL and self.split.kind != "time"
         return development if nearly_all else 1.0 + development
 
-    def seconds_per_final_fit(self) -> float:
-        """Seconds `validate` will have for one fit of what is chosen on all rows."""
+    @property
+    def seconds_for_fits(self) -> float:
+        """Seconds `validate` will have for its fits of what is chosen."""
         left_s = self.whole.remaining() if self.whole is not None else self.budget_s
-        return max(0.0, left_s - self.validation_s) / self.final_fits
+        return max(0.0, left_s - self.validation_s)
 
     def record(self, kind: str, body: dict[str, Any]) -> None:
         """Append to the run's journal."""

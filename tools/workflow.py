@@ -278,14 +278,15 @@ def _run_workflow(
 def _clock_before_validation(steps: list[Tool], experiment: Experiment, deadline: Deadline) -> Deadline:
     """Give the next step its share of the time that validation does not need; validation itself gets all that is left.
 
-    Validation fits the chosen solutions, on development rows and then on all; what that takes is known better with every step.
+    Validation fits the chosen solutions, on development rows, on all, and one on a fold; what that takes is known better with
+    every step.
     """
-    from ..engine.ensembling import expected_refit_seconds
+    from ..engine.ensembling import expected_fit_seconds
 
     if not steps:
         return deadline
     most = _FITS_AT_MOST if experiment.plan.max_rows is None else _FITS_AT_MOST_OF_MANY_ROWS
-    fits_s = min(experiment.final_fits * expected_refit_seconds(experiment), most * deadline.budget_s)
+    fits_s = min(expected_fit_seconds(experiment), most * deadline.budget_s)
     left_s = max(0.0, deadline.remaining() - experiment.validation_s)
     if steps[0].name == "build_ensemble":
         # Worth more than anything else in the same seconds, so it never goes without; it keeps to what can be fitted afterwards.

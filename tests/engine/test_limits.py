@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.deadline import Deadline
-from mle_star.engine.ensembling import build_ensemble, member_pool
+from mle_star.engine.ensembling import build_ensemble
 from mle_star.engine.experiment import Experiment, reopen_experiment
 from mle_star.engine.final import chosen
 from mle_star.engine.leaderboard import best_single, contenders, leaderboard
 from mle_star.engine.limits import Footprint, Limits
+from mle_star.engine.pool import member_pool
 from mle_star.engine.serving import saved_mb
 from mle_star.engine.validation import validate
 from opened import generated_table, open_experiment

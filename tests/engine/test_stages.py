@@ -17,12 +17,13 @@ from mle_star.engine.compare import paired_comparison
 from mle_star.engine.cross_fitting import cross_fitted_choice, cross_fitted_scores
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
-from mle_star.engine.ensembling import build_ensemble, member_pool
+from mle_star.engine.ensembling import build_ensemble
 from mle_star.engine.errors import InvalidInput, NotFound, Refused
 from mle_star.engine.experiment import Experiment, reopen_experiment
 from mle_star.engine.final import chosen, fit_final, load, save
 from mle_star.engine.leaderboard import best_single, leaderboard
 from mle_star.engine.pipeline import TrainingRows, fit_solution
+from mle_star.engine.pool import member_pool
 from mle_star.engine.refinement import refine
 from mle_star.engine.registry import ensembles
 from mle_star.engine.solution import Block, Suggestion
