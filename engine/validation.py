@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 Verdict = Literal["READY", "NOT READY"]
 
 _REPORT_S = 4.0
-_REPORT_SHARE = 0.25
+_REPORT_SHARE = 0.3
 _REFIT_MARGIN = 1.3
 _TRIED_ROWS = 2_000
 _FROM_OOF = ("CONSTANT_PREDICTIONS", "DUPLICATE_OPTIMISM")

@@ -34,7 +34,7 @@ POLL_S = 0.5
 """How often the journal is read while a job runs."""
 LEAST_BUDGET_S = 1.0
 """A job that starts late still gets this much; it returns what a second allows."""
-_AROUND_THE_JOB_S = 0.4
+_AROUND_THE_JOB_S = 0.6
 """What a job takes beside its own clock: starting its process, noticing its end, copying what it made."""
 WRITTEN = ("report.html", "report.json", "leaderboard.csv")
 """Files copied from the run's reports to the output folder, beside `model/`."""
