@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _SINGLE_ROWS = 40
 _WARM_UP = 3
-_SINGLE_S = 3.0
+_SINGLE_S, _SINGLE_SHARE = 3.0, 0.2
 _BATCH_ROWS = 2_000
 _RELOADED_ROWS = 200
 _FRESH_PROCESS_S = 15.0
@@ -68,7 +68,7 @@ def measure_speed(model: FinalModel, frame: pd.DataFrame, deadline: Deadline) ->
 
 
 def _timed(model: FinalModel, frame: pd.DataFrame, deadline: Deadline) -> Speed:
-    clock = deadline.at_most(_SINGLE_S)
+    clock = deadline.at_most(min(_SINGLE_S, _SINGLE_SHARE * deadline.remaining()))
     times_ms: list[float] = []
     for number in range(_WARM_UP + _SINGLE_ROWS):
         if clock.passed and len(times_ms) >= _WARM_UP:

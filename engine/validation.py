@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 Verdict = Literal["READY", "NOT READY"]
 
-_REPORT_S = 4.0
+_REPORT_S = 2.5
 _REPORT_SHARE = 0.3
 _REFIT_MARGIN = 1.3
 _TRIED_ROWS = 2_000
