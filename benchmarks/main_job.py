@@ -80,7 +80,7 @@ def holdout_score(experiment: Experiment, choice: Chosen) -> float:
 
 def single(ranked: Ranked) -> Chosen:
     """A solution of the leaderboard as the choice."""
-    return Chosen("single", (ranked.evaluation,), (1.0,), ranked.evaluation.scores)
+    return Chosen.alone(ranked.evaluation)
 
 
 def row(job: Job, wall_s: float, result: dict[str, object], home: Path) -> str:

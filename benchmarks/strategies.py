@@ -69,7 +69,7 @@ def gains(experiment: Experiment, fresh: pd.DataFrame) -> dict[str, float]:
         return model.predict_table(model.schema.table(fresh))
 
     pool = member_pool(experiment)
-    alone = {member.key: predict(Chosen("single", (member,), (1.0,), member.scores)) for member in pool}
+    alone = {member.key: predict(Chosen.alone(member)) for member in pool}
     predictions = {"kept": predict(chosen(experiment)), "best": predict(single(best_single(experiment)))}
     for key, strategy in registry.ensembles().items():
         if task.kind in strategy.tasks:

@@ -156,7 +156,9 @@ def _best_without_limits(experiment: Experiment, deadline: Deadline) -> float:
     if len(everything) > 1 and not deadline.passed:
         first = _strategies(experiment, None)[0]
         try:
-            means.append(float(np.mean(cross_fitted_scores(experiment, first, everything, deadline))))
+            means.append(
+                float(np.mean(cross_fitted_scores(experiment, first, members_for(first, everything), deadline)))
+            )
         except _NO_SCORE as error:
             log.info("no ensemble without limits: %s", error)
     return max(means) if experiment.task.metric.greater_is_better else min(means)

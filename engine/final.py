@@ -51,6 +51,11 @@ class Chosen:
     weights: tuple[float, ...] | None
     scores: tuple[float, ...]
 
+    @classmethod
+    def alone(cls, member: Evaluation) -> Chosen:
+        """One solution, without an ensemble."""
+        return cls("single", (member,), (1.0,), member.scores)
+
     @property
     def mean(self) -> float:
         """Mean score over the folds."""
@@ -70,8 +75,7 @@ def chosen(experiment: Experiment) -> Chosen:
         weights = [row["weight"] for row in entry.body["members"]]
         known = tuple(weights) if all(weight is not None for weight in weights) else None
         return Chosen(entry.body["strategy"], tuple(members), known, tuple(entry.body["scores"]))
-    best = _recall(experiment, single.solution)
-    return Chosen("single", (best,), (1.0,), best.scores)
+    return Chosen.alone(_recall(experiment, single.solution))
 
 
 def _overtaken(experiment: Experiment, ensemble: dict[str, Any], single: Evaluation) -> bool:

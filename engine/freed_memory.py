@@ -9,7 +9,7 @@ import pyarrow as pa
 
 
 def return_freed_memory() -> None:
-    """Return what reading a table, or an evaluation, has left behind in the allocators; takes less than a millisecond.
+    """Return what reading a table, or an evaluation, has left behind in the allocators: milliseconds of work.
 
     After reading a million rows that is about twice the table; over a minute's evaluations of a small table about 200 MB. Where
     the C library has no `malloc_trim` (only glibc has) its part stays.

@@ -268,7 +268,7 @@ class _Inspection:
     def _fit(self, positions: np.ndarray, rows: str, least_members: int = 0) -> None:
         """Fit and save, unless an earlier model has more members; where the whole choice does not fit into the time, its heaviest
         member alone."""
-        single = Chosen("single", (heaviest(self.choice),), (1.0,), heaviest(self.choice).scores)
+        single = Chosen.alone(heaviest(self.choice))
         too_slow = self.choice.weights is None and refit_seconds(self.choice) > self.deadline.remaining()
         for attempt in (single,) if too_slow else (self.choice, single):
             try:
