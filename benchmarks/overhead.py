@@ -78,7 +78,7 @@ def measure(job: Job, data: Path, budget_s: float, seed: int) -> str:
     begin, cpu = time.perf_counter(), time.process_time()
     with (
         patch.dict(registry.models(), timed),
-        patch.object(FittedSolution, "predict_transformed", meter.predicting(FittedSolution.predict_transformed)),
+        patch.object(FittedSolution, "predict_adapted", meter.predicting(FittedSolution.predict_adapted)),
     ):
         perform(WORKFLOW, arguments, create_run(home, job.name), home, cores, lambda _: None)
     wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - cpu

@@ -157,14 +157,12 @@ class Evaluator:
         if evaluation is not None:
             if solution.key not in self._recorded:
                 deadline.charge(evaluation.seconds)
+        elif self.in_time(solution, deadline):
+            evaluation = self._compute(solution, deadline)
         else:
-            estimate = self.estimate(solution)
-            least_s = estimate * self._least_share(solution)
-            if deadline.passed or least_s > deadline.remaining() * 1.2 + _GRACE_START_S:
-                message = f"not started: about {estimate:.0f} s needed, {deadline.remaining():.0f} s left"
-                evaluation = Evaluation(solution, (), None, 0.0, failure=Failure("timeout", message))
-            else:
-                evaluation = self._compute(solution, deadline)
+            needed_s, left_s = self.estimate(solution), deadline.remaining()
+            message = f"not started: about {needed_s:.0f} s needed, {left_s:.0f} s left"
+            evaluation = Evaluation(solution, (), None, 0.0, failure=Failure("timeout", message))
         if solution.key not in self._recorded:
             self.experiment.record(
                 "evaluation", {"origin": origin, "plan": self.plan.to_json(), **evaluation.to_json()}
@@ -173,6 +171,11 @@ class Evaluator:
             self._remember(evaluation)
             self._recorded.add(solution.key)
         return evaluation
+
+    def in_time(self, solution: Solution, deadline: Deadline) -> bool:
+        """Whether an evaluation is worth starting: it is expected to end in time, or to be good for something where it is cut."""
+        least_s = self.estimate(solution) * self._least_share(solution)
+        return not deadline.passed and least_s <= deadline.remaining() * 1.2 + _GRACE_START_S
 
     def _remember(self, evaluation: Evaluation) -> None:
         """Keep an evaluation at hand, and let the oldest ones go where their predictions fill too much memory."""
@@ -215,12 +218,18 @@ class Evaluator:
         return registry.model(solution.model.component).cost(shape) * self._waves() * self._effort(solution)
 
     def _effort(self, solution: Solution) -> float:
-        """How much longer than with its defaults a learner takes: rounds grow as the learning rate falls."""
-        asked = dict(solution.model.params).get("learning_rate")
-        usual = registry.model(solution.model.component).defaults(self.experiment.shape).get("learning_rate")
+        """How many times as long as with its defaults a learner takes: rounds grow as the learning rate falls."""
+        model, params, shape = (
+            registry.model(solution.model.component),
+            dict(solution.model.params),
+            self.experiment.shape,
+        )
+        quicker = model.quicker(shape)
+        share = quicker.share if quicker is not None and quicker.params.items() <= params.items() else 1.0
+        asked, usual = params.get("learning_rate"), model.defaults(shape).get("learning_rate")
         if not isinstance(asked, int | float) or not isinstance(usual, int | float) or asked <= 0:
-            return 1.0
-        return max(1.0, usual / asked)
+            return share
+        return share * max(1.0, usual / asked)
 
     def _waves(self) -> int:
         return math.ceil(len(self.folds) / max(1, min(self.experiment.resources.threads, len(self.folds))))

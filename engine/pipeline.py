@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from . import registry
 from .adapter import Adapter
@@ -68,11 +69,15 @@ class FittedSolution:
 
     def predict_transformed(self, table: Table) -> np.ndarray:
         """Rows that went through the table blocks → (n_rows, n_outputs)."""
-        prediction = self._raw(table)
+        return self.predict_adapted(self.adapter.apply(table))
+
+    def predict_adapted(self, X: pd.DataFrame) -> np.ndarray:
+        """Rows as the learner takes them → (n_rows, n_outputs)."""
+        prediction = self._raw(X)
         return self.post.apply(prediction) if self.post else prediction
 
-    def _raw(self, table: Table) -> np.ndarray:
-        prediction = self.model.predict(self.adapter.apply(table))
+    def _raw(self, X: pd.DataFrame) -> np.ndarray:
+        prediction = self.model.predict(X)
         if not self.regression and len(self.present) < self.n_outputs:
             # A fold may lack a rare class: the learner never saw it and gives it no probability.
             wide = np.zeros((len(prediction), self.n_outputs))
@@ -118,6 +123,7 @@ def fit_transformed(
     threads: int,
     deadline: Deadline,
     rounds: int | None = None,
+    adapter: Adapter | None = None,
 ) -> FittedSolution:
     """Fit what follows the table blocks on transformed training rows.
 
@@ -131,6 +137,8 @@ def fit_transformed(
         Their positions in the dataset, for inner splits.
     rounds : int, optional
         Fixed number of rounds of an iterative learner; then no rows are held out to choose it.
+    adapter : Adapter, optional
+        Fitted on the same table for the same needs; by default it is fitted here.
     """
     start = time.monotonic()
     context = fit_context(setting, positions, threads, deadline)
@@ -141,7 +149,8 @@ def fit_transformed(
         # Rows with one target value teach no learner anything, and most of them refuse such rows.
         block = Block.of("model", "dummy")
     model = registry.model(block.component)
-    adapter = Adapter.fit(table, model.needs)
+    if adapter is None or adapter.needs.form != model.needs.form:
+        adapter = Adapter.fit(table, model.needs)
     X = adapter.apply(table)
     target_block = solution.block("target")
     target: TargetTransform | None = None
@@ -198,7 +207,7 @@ def fit_transformed(
         component = registry.component("post", post_block.component)
         if component.fit_post is None:
             raise TypeError(f"{post_block.name} is not a post component")
-        unseen = part._raw(table.take(held))
+        unseen = part._raw(X.iloc[held])
         part.post = component.fit_post(unseen, y[held], {**component.defaults, **dict(post_block.params)}, context)
         if rounds is not None or not wants_early:
             # The correction is known now; the learner itself may have all rows.
@@ -246,6 +255,7 @@ class TrainingRows:
         self._waiting = list(solutions)
         self._context = fit_context(setting, positions, threads, deadline)
         self._after: dict[tuple[Block, ...], tuple[Table, list[Transform]]] = {}
+        self._adapters: dict[tuple[tuple[Block, ...], tuple[bool, bool]], Adapter] = {}
 
     def enough_for(self, solution: Solution) -> TrainingRows:
         """Return these rows, or a sample of them where the solution's learner gains nothing from more."""
@@ -269,6 +279,14 @@ class TrainingRows:
         self._forget()
         return found
 
+    def adapter(self, solution: Solution) -> Adapter:
+        """Return the adapter of a solution's learner; learners that need the same of the same table share it, fitted once."""
+        needs = registry.model(solution.model.component).needs
+        key = solution.prefix, needs.form
+        if key not in self._adapters:
+            self._adapters[key] = Adapter.fit(self.after(solution.prefix)[0], needs)
+        return self._adapters[key]
+
     def done_with(self, solution: Solution) -> None:
         """Let go of what only this solution needed."""
         if solution in self._waiting:
@@ -290,8 +308,9 @@ def fit_solution(rows: TrainingRows, solution: Solution, rounds: int | None = No
     enough = rows.enough_for(solution)
     table, transforms = enough.after(solution.prefix)
     fitted = fit_transformed(
-        enough.setting, solution, table, transforms, enough.y, enough.positions, enough.threads, enough.deadline, rounds
-    )
+        enough.setting, solution, table, transforms, enough.y, enough.positions, enough.threads, enough.deadline, rounds,
+        enough.adapter(solution),
+    )  # fmt: skip
     enough.done_with(solution)
     fitted.n_rows = len(enough.positions)
     fitted.seconds = time.monotonic() - start
@@ -299,8 +318,9 @@ def fit_solution(rows: TrainingRows, solution: Solution, rounds: int | None = No
 
 
 def predict_together(members: Sequence[FittedSolution], table: Table) -> np.ndarray:
-    """Predictions (n_members, n_rows, n_outputs); transforms that members share are applied once."""
+    """Predictions (n_members, n_rows, n_outputs); transforms and adapters that members share are applied once."""
     done: dict[tuple[int, ...], Table] = {(): table}
+    adapted: dict[tuple[int, ...], pd.DataFrame] = {}
     stack = []
     for member in members:
         path: tuple[int, ...] = ()
@@ -309,5 +329,8 @@ def predict_together(members: Sequence[FittedSolution], table: Table) -> np.ndar
             if longer not in done:
                 done[longer] = transform.apply(done[path])
             path = longer
-        stack.append(member.predict_transformed(done[path]))
+        end = (*path, id(member.adapter))
+        if end not in adapted:
+            adapted[end] = member.adapter.apply(done[path])
+        stack.append(member.predict_adapted(adapted[end]))
     return np.stack(stack)

@@ -146,6 +146,11 @@ class Needs:
     target_statistics: bool = False
     """The learner makes target statistics of categories itself: an encoding that another learner gains from takes that away."""
 
+    @property
+    def form(self) -> tuple[bool, bool]:
+        """What the form of the input depends on."""
+        return self.numeric_only, self.no_missing
+
 
 @dataclass(frozen=True)
 class EarlyStopping:
@@ -226,6 +231,19 @@ def no_variants(shape: DataShape) -> Sequence[ParamDict]:
 
 
 @dataclass(frozen=True)
+class Quicker:
+    """Parameters that make a fit take this share of its usual time, at some loss of accuracy."""
+
+    params: ParamDict
+    share: float
+
+
+def no_quicker(shape: DataShape) -> Quicker | None:
+    """For a learner whose time the parameters hardly change."""
+    return None
+
+
+@dataclass(frozen=True)
 class Model:
     """A learner.
 
@@ -233,6 +251,7 @@ class Model:
     `applies(shape)` returns None, or why the learner should not be tried here ("RBF kernels need 5,000 rows or fewer").
     `variants(shape)` are further settings that are strong on many tables and differ from the defaults, best first; tried as
     initial solutions with time left, because an ensemble of settings known to be good beats a search in the same minute.
+    `quicker(shape)` is what to take instead of the defaults where these do not fit into the time; None: there is nothing like it.
     A fit must look at `data.deadline` between rounds wherever the library allows it, stop in time and set `cut`.
     """
 
@@ -245,6 +264,7 @@ class Model:
     cost: Callable[[DataShape], float]
     defaults: Callable[[DataShape], ParamDict] = no_params
     variants: Callable[[DataShape], Sequence[ParamDict]] = no_variants
+    quicker: Callable[[DataShape], Quicker | None] = no_quicker
     space: Space = no_space
     tasks: frozenset[TaskKind] = ALL_TASKS
     applies: Callable[[DataShape], str | None] = always

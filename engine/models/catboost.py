@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..plugins import FittedModel, Model, Needs, ParamDict, TrainingData
+from ..plugins import FittedModel, Model, Needs, ParamDict, Quicker, TrainingData
 from ..shape import DataShape
 from ._categories import MatrixForm
 from ._pace import bins
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LEAST_ROWS_PER_THREAD = 500
 _FEW_ROWS = 3_000
 _QUICK_ROWS = 10_000
+_ONE_HOT_LEVELS = 10
 _RATE: dict[TaskKind, tuple[float, float]] = {
     "regression": (-4.062, 0.157),
     "binary": (-5.158, 0.247),
@@ -78,7 +79,7 @@ def _defaults(shape: DataShape) -> ParamDict:
         "depth": 6,
         "l2_leaf_reg": 3.0,
         "random_strength": 1.0,
-        "one_hot_max_size": 10,
+        "one_hot_max_size": _ONE_HOT_LEVELS,
     }
 
 
@@ -98,6 +99,13 @@ def _variants(shape: DataShape) -> list[ParamDict]:
     if shape.kind == "binary":
         return [{"depth": 5, "learning_rate": 0.06 if shape.n_rows >= _QUICK_ROWS else 0.03}]
     return [{"learning_rate": 0.03}] if shape.n_rows < _FEW_ROWS else [{"depth": 8, "l2_leaf_reg": 5.0}, slow]
+
+
+def _quicker(shape: DataShape) -> Quicker | None:
+    """Target statistics of single categories, not of their combinations: adult 6.6 s instead of 13.5 with the same ROC AUC on new
+    rows, diabetes130 (40,000 rows) 6.8 s instead of 19.9 at 0.3 % more log loss. Where combinations are the signal it is far worse
+    (a panel of stores and departments: RMSE 11,900 instead of 7,200), so it only stands in."""
+    return Quicker({"max_ctr_complexity": 1}, 0.5) if _has_statistics(shape) else None
 
 
 def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
@@ -164,11 +172,15 @@ class _Watch:
         return not self.stopper.stop_after(info.iteration, loss)
 
 
+def _has_statistics(shape: DataShape) -> bool:
+    """Up to ten levels are one-hot; more need target statistics, by default of combinations of categories too."""
+    return shape.max_levels > _ONE_HOT_LEVELS
+
+
 def _cost(shape: DataShape) -> float:
     """Measured on one core: 16,000 × 8 rows 5 s, 36,000 × 14 rows (8 categories) 27 s, 4,900 × 12 rows of 7 classes 6.5 s."""
     outputs = shape.n_classes if shape.kind == "multiclass" else 1
-    # Up to ten levels are one-hot; more need target statistics and their combinations.
-    statistics = 10 * shape.n_categorical * (1 + shape.max_levels / 1000) if shape.max_levels > 10 else 0.0
+    statistics = 10 * shape.n_categorical * (1 + shape.max_levels / 1000) if _has_statistics(shape) else 0.0
     return 700 * (1e-3 + 1e-8 * shape.n_rows * outputs * (10 + shape.n_columns + statistics))
 
 
@@ -190,6 +202,7 @@ MODEL = Model(
     cost=_cost,
     defaults=_defaults,
     variants=_variants,
+    quicker=_quicker,
     space=_space,
     applies=_applies,
     priority=12,

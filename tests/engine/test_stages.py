@@ -59,6 +59,21 @@ def test_the_learner_that_research_ranks_first_is_tried_early(tmp_path: Path) ->
     assert tried == ["dummy", "extra_trees", "linear", "random_forest"]
 
 
+def test_a_learner_that_does_not_fit_into_the_time_is_tried_with_quicker_parameters(tmp_path: Path) -> None:
+    frame = generated_table("binary")
+    frame["town"] = [f"town{number % 15}" for number in range(len(frame))]
+    opened = open_experiment(tmp_path, frame)
+    usual = default_solution("catboost", opened.shape)
+    slow = 40.0 / opened.evaluator.estimate(usual)
+    opened.evaluator._speed["catboost"] = slow
+    build_baselines(opened, Deadline(28), ["catboost"])
+    tried = [entry.body["solution"][-1] for entry in opened.run.journal.read("evaluation")]
+    assert [(row["component"], row["params"]) for row in tried[:2]] == [
+        ("dummy", {}),
+        ("catboost", {"max_ctr_complexity": 1}),
+    ]
+
+
 def test_an_unknown_learner_is_named_with_the_accepted_ones(experiment: Experiment) -> None:
     with pytest.raises(NotFound, match="lightgbm"):
         build_baselines(experiment, Deadline(5), ["lightgbmm"])
