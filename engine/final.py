@@ -26,6 +26,7 @@ from .ensembling import fit_ensemble
 from .errors import InvalidInput, NotFound, Refused
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
+from .freed_memory import return_freed_memory
 from .leaderboard import best_single
 from .pipeline import FittedSolution, TrainingRows, fit_solution, predict_together
 from .plugins import FittedEnsemble
@@ -151,6 +152,7 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
         if fitted and choice.weights is not None and member.refit_seconds > deadline.remaining():
             continue
         fitted.append((number, fit_solution(rows, member.solution, member.refit_rounds)))
+        return_freed_memory()
         experiment.progress("final model", f"{member.solution.model.component} fitted", done + 1, len(choice.members))
     fitted.sort(key=lambda pair: pair[0])
     kept_weights = None
