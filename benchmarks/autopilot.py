@@ -9,23 +9,18 @@ full run's advantage as a share of what it gains over the dummy; one minute on o
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from statistics import fmean
 from unittest.mock import patch
 
-from main_job import JOBS, REFIT_S, Job, holdout_score, single
+from main_job import JOBS, Job, holdout_score, run_here, single
 from mle_star.engine import baselines
-from mle_star.engine.deadline import Deadline
-from mle_star.engine.experiment import Experiment, Resources, reopen_experiment
+from mle_star.engine.experiment import Experiment
 from mle_star.engine.final import chosen
 from mle_star.engine.leaderboard import best_single, leaderboard
-from mle_star.engine.run import create_run
 from mle_star.engine.solution import Solution, Suggestion
-from mle_star.tools.workflow import WORKFLOW, perform
 
 
 @contextmanager
@@ -61,25 +56,20 @@ COLUMNS = [*PARTS, "ensemble"]
 
 
 def run(job: Job, data: Path, part: str, budget_s: float, seed: int) -> Experiment:
-    """Do the whole workflow with one part left out, in a home folder of its own."""
+    """Do the whole workflow with one part left out."""
     leave_out, options = PARTS[part]
-    home = Path(tempfile.mkdtemp(prefix="autopilot-"))
-    folder = create_run(home, job.name)
-    holdout = job.options[1] if job.options else "auto"
     arguments = {
         "path": str(data / job.file),
         "target": job.target,
         "time_budget_s": budget_s,
         "seed": seed,
-        "holdout": holdout,
+        "holdout": job.options[1] if job.options else "auto",
         **options,
     }
-    threads = os.cpu_count() or 1
     with ExitStack() as stack:
         if leave_out is not None:
             stack.enter_context(leave_out())
-        perform(WORKFLOW, arguments, folder, home, threads, lambda _: None)
-    return reopen_experiment(folder, Resources(threads, home / "cache"), Deadline(REFIT_S))
+        return run_here(job.name, arguments)
 
 
 def main() -> None:

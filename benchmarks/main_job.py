@@ -25,8 +25,12 @@ from mle_star.engine.deadline import Deadline
 from mle_star.engine.experiment import Experiment, Resources, reopen_experiment
 from mle_star.engine.final import Chosen, chosen, fit_final
 from mle_star.engine.leaderboard import Ranked, leaderboard
-from mle_star.engine.run import open_run
+from mle_star.engine.run import create_run, open_run
+from mle_star.server.processes import SPIN_COUNT
+from mle_star.tools.workflow import WORKFLOW, perform
 
+# As in a worker, and before a library reads it.
+os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 REFIT_S = 600.0
 
@@ -68,6 +72,14 @@ def run(job: Job, data: Path, home: Path, budget_s: float, seed: int) -> tuple[f
         raise SystemExit(f"{job.name}: exit code {process.returncode}: {process.stderr.strip()}")
     result: dict[str, object] = json.loads(process.stdout)
     return wall_s, result
+
+
+def run_here(name: str, arguments: dict[str, object]) -> Experiment:
+    """Do the whole workflow in this process, in a home folder of its own, and open the run again."""
+    home, threads = Path(tempfile.mkdtemp(prefix="benchmark-")), os.cpu_count() or 1
+    folder = create_run(home, name)
+    perform(WORKFLOW, arguments, folder, home, threads, lambda _: None)
+    return reopen_experiment(folder, Resources(threads, home / "cache"), Deadline(REFIT_S))
 
 
 def holdout_score(experiment: Experiment, choice: Chosen) -> float:

@@ -11,49 +11,42 @@ itself chose.
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from main_job import JOBS, REFIT_S, Job, single
+from main_job import JOBS, REFIT_S, Job, run_here, single
 from mle_star.engine import registry
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.ensembling import members_for
 from mle_star.engine.evaluation import stack_of
-from mle_star.engine.experiment import Experiment, Resources, reopen_experiment
+from mle_star.engine.experiment import Experiment
 from mle_star.engine.final import Chosen, chosen, fit_final
 from mle_star.engine.leaderboard import best_single
 from mle_star.engine.pool import member_pool
-from mle_star.engine.run import create_run
-from mle_star.tools.workflow import WORKFLOW, perform
 
 MOST_FRESH = 10_000
 
 
 def run(job: Job, data: Path, n_rows: int, budget_s: float, seed: int) -> tuple[Experiment, pd.DataFrame]:
-    """Do the whole workflow on a sample of the table, in a home folder of its own; returns it with the fresh rows."""
-    home = Path(tempfile.mkdtemp(prefix="strategies-"))
+    """Do the whole workflow on a sample of the table; returns it with the fresh rows."""
+    folder = Path(tempfile.mkdtemp(prefix="strategies-"))
     frame = (
         pd.read_csv(data / job.file, low_memory=False).dropna(subset=[job.target]).sample(frac=1.0, random_state=seed)
     )
     n_rows = min(n_rows, int(0.75 * len(frame)))
-    frame.iloc[:n_rows].to_csv(home / "sample.csv", index=False)
-    frame.iloc[n_rows : n_rows + MOST_FRESH].to_csv(home / "fresh.csv", index=False)
-    folder = create_run(home, job.name)
+    frame.iloc[:n_rows].to_csv(folder / "sample.csv", index=False)
+    frame.iloc[n_rows : n_rows + MOST_FRESH].to_csv(folder / "fresh.csv", index=False)
     arguments = {
-        "path": str(home / "sample.csv"),
+        "path": str(folder / "sample.csv"),
         "target": job.target,
         "time_budget_s": budget_s,
         "holdout": "none",
         "time_column": "none",
         "group_column": "none",
     }
-    threads = os.cpu_count() or 1
-    perform(WORKFLOW, arguments, folder, home, threads, lambda _: None)
-    experiment = reopen_experiment(folder, Resources(threads, home / "cache"), Deadline(REFIT_S))
-    return experiment, pd.read_csv(home / "fresh.csv", low_memory=False)
+    return run_here(job.name, arguments), pd.read_csv(folder / "fresh.csv", low_memory=False)
 
 
 def gains(experiment: Experiment, fresh: pd.DataFrame) -> dict[str, float]:

@@ -10,6 +10,9 @@ from .solution import Block, Params, Slot, Solution
 _MANY_LEVELS = 30
 _ONEHOT_AT_MOST, _ONEHOT_VALUES = 250, 20_000_000
 _SKEWED = 1.0
+_BY_ORDER = ("boosting", "tree")
+"""Families whose splits depend on the order of values alone, so that no scale changes them (extremely random trees draw theirs
+between the extremes)."""
 
 
 def usable(slot: Slot, key: str, shape: DataShape) -> bool:
@@ -114,8 +117,10 @@ def alternatives(solution: Solution, block: Block, shape: DataShape) -> list[Blo
 
 
 def additions(solution: Solution, shape: DataShape) -> list[Block]:
-    """Components of groups the solution does not have yet, that apply here."""
+    """Components of groups the solution does not have yet, that apply here and can change what its learner sees."""
     taken = {(block.slot, _group(block)) for block in solution.blocks}
+    if registry.model(solution.model.component).family in _BY_ORDER:
+        taken.add(("encode", "scaling"))
     slots: tuple[Slot, ...] = ("clean", "features", "encode", "select", "target", "post")
     return [
         Block.of(slot, key)

@@ -26,6 +26,10 @@ GRACE_S = 1.0
 """Between asking a process group to end and killing it."""
 _TAKEN_WITHIN_S = 10.0
 """An order that is not taken in this time goes to a process that hangs."""
+SPIN_COUNT = "3000000"
+"""Turns for which an OpenMP thread of GCC's library waits actively, ten times its default. Boosting meets some ten barriers a
+tree, and a thread that went to sleep because another one was preempted is late at the next. LightGBM, 200 trees on 20,000 rows of
+40 columns, two threads beside one busy process: 17.5 s, with this 1.3 s (0.4 s on free cores either way)."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,8 @@ def _environment(threads: int) -> dict[str, str]:
         environment[name] = str(threads)
     # Threads come and go with every evaluation; with glibc's eight arenas per core, each keeps what its threads freed.
     environment.setdefault("MALLOC_ARENA_MAX", str(max(2, threads)))
+    if "OMP_WAIT_POLICY" not in environment:
+        environment.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     environment["MPLBACKEND"] = "Agg"
     if search_path := environment.get("PYTHONPATH"):
         # The worker starts in another folder, where a relative entry would mean something else.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from mle_star.server.processes import SPIN_COUNT
+
+# As in a worker, and before a library reads it: the engine's tests fit in this process, beside other processes' ends.
+os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 
 @pytest.fixture
