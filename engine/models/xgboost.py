@@ -54,6 +54,7 @@ class FittedXGBoost:
         return values if self.kind == "regression" else values / values.sum(axis=1, keepdims=True)
 
 
+_FEW_LEVELS = 4
 _MIDDLE: ParamDict = {
     "learning_rate": 0.05, "max_depth": 6, "min_child_weight": 1.0,
     "subsample": 0.8, "colsample_bylevel": 0.6, "reg_lambda": 1.0,
@@ -80,9 +81,11 @@ def _settings(shape: DataShape) -> list[ParamDict]:
     (diamonds RMSE +4 %).
     """
     if shape.kind == "regression":
-        return [_MIDDLE, _XGB_TD]
-    settings = [_SEVERAL_CLASSES, _MIDDLE] if shape.kind == "multiclass" else [_MIDDLE, _SHALLOW]
-    return [{**setting, "max_cat_to_onehot": NATIVE_LEVELS} for setting in settings]
+        settings = [_MIDDLE, _XGB_TD]
+    else:
+        settings = [_SEVERAL_CLASSES, _MIDDLE] if shape.kind == "multiclass" else [_MIDDLE, _SHALLOW]
+    one_at_a_time = _FEW_LEVELS if shape.kind == "regression" else NATIVE_LEVELS
+    return [{**setting, "max_cat_to_onehot": one_at_a_time} for setting in settings]
 
 
 def _defaults(shape: DataShape) -> ParamDict:
@@ -102,7 +105,7 @@ def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
         "colsample_bylevel": trial.suggest_float("colsample_bylevel", 0.4, 1.0),
         "reg_lambda": trial.suggest_float("reg_lambda", 0.0, 10.0),
         "native_levels": trial.suggest_categorical("native_levels", [8, 100, 10_000]),
-        "max_cat_to_onehot": trial.suggest_categorical("max_cat_to_onehot", [4, 100]),
+        "max_cat_to_onehot": trial.suggest_categorical("max_cat_to_onehot", [_FEW_LEVELS, NATIVE_LEVELS]),
     }
 
 
