@@ -26,11 +26,11 @@ from mle_star.engine.experiment import Experiment, Resources, reopen_experiment
 from mle_star.engine.final import Chosen, chosen, fit_final
 from mle_star.engine.leaderboard import Ranked, leaderboard
 from mle_star.engine.run import create_run, open_run
-from mle_star.server.processes import SPIN_COUNT
+from mle_star.server.processes import wait_actively
 from mle_star.tools.workflow import WORKFLOW, perform
 
-# As in a worker, and before a library reads it.
-os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+# As in a worker.
+wait_actively(os.environ)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 REFIT_S = 600.0
 

@@ -49,12 +49,12 @@ class Meter:
         return replace(model, fit=fit)
 
     def predicting(self, original: Any) -> Any:
-        """The prediction of a fitted solution (its matrix and its learner) on this meter."""
+        """The prediction of a fitted solution's learner and its correction on this meter."""
 
-        def predict(solution: FittedSolution, table: Any) -> Any:
+        def predict(solution: FittedSolution, rows: Any) -> Any:
             start = time.perf_counter()
             try:
-                return original(solution, table)
+                return original(solution, rows)
             finally:
                 with self._lock:
                     self.predict_s += time.perf_counter() - start

@@ -77,7 +77,7 @@ def build_baselines(
             break
         solution = settled(default, blocks or [])
         clock = _candidate_deadline(experiment, deadline, solution, tried)
-        if experiment.evaluator.recall(solution) is None and not experiment.evaluator.in_time(solution, clock):
+        if not default.model.params and _stands_in(experiment, solution, clock):
             solution = _quicker(experiment, solution)
             clock = _candidate_deadline(experiment, deadline, solution, tried)
         evaluation = experiment.evaluator.evaluate(solution, clock, origin=_stage(key))
@@ -143,6 +143,15 @@ def _candidate_deadline(experiment: Experiment, deadline: Deadline, solution: So
     if experiment.evaluator.measured(solution):
         most_s = max(most_s, _ESTIMATES * experiment.evaluator.estimate(solution))
     return deadline.at_most(most_s)
+
+
+def _stands_in(experiment: Experiment, solution: Solution, clock: Deadline) -> bool:
+    """Whether a learner's quicker parameters are to be tried instead of its defaults: these do not fit into the time, or did not
+    before the run was interrupted."""
+    evaluator = experiment.evaluator
+    if evaluator.recall(solution) is not None:
+        return False
+    return evaluator.recall(_quicker(experiment, solution)) is not None or not evaluator.in_time(solution, clock)
 
 
 def _quicker(experiment: Experiment, solution: Solution) -> Solution:

@@ -11,8 +11,8 @@ _MANY_LEVELS = 30
 _ONEHOT_AT_MOST, _ONEHOT_VALUES = 250, 20_000_000
 _SKEWED = 1.0
 _BY_ORDER = ("boosting", "tree")
-"""Families whose splits depend on the order of values alone, so that no scale changes them (extremely random trees draw theirs
-between the extremes)."""
+"""Families whose splits depend on the order of values alone, so that a scale changes nothing worth the time (extremely random trees
+draw theirs between the extremes)."""
 
 
 def usable(slot: Slot, key: str, shape: DataShape) -> bool:

@@ -193,7 +193,7 @@ class Evaluator:
         Boosting that the clock ends halfway has most of its gain, unless it takes small steps; where nothing of the kind has a
         score yet, even less of it is better than nothing. Once a learner has a score, a worse setting of it adds nothing.
         """
-        if not registry.model(solution.model.component).early_stopping or self._effort(solution) > _SMALL_STEPS:
+        if not registry.model(solution.model.component).early_stopping or self._steps(solution) > _SMALL_STEPS:
             return 1.0
         if self.measured(solution):
             return _WHOLE_SHARE
@@ -218,18 +218,18 @@ class Evaluator:
         return registry.model(solution.model.component).cost(shape) * self._waves() * self._effort(solution)
 
     def _effort(self, solution: Solution) -> float:
-        """How many times as long as with its defaults a learner takes: rounds grow as the learning rate falls."""
-        model, params, shape = (
-            registry.model(solution.model.component),
-            dict(solution.model.params),
-            self.experiment.shape,
-        )
-        quicker = model.quicker(shape)
-        share = quicker.share if quicker is not None and quicker.params.items() <= params.items() else 1.0
-        asked, usual = params.get("learning_rate"), model.defaults(shape).get("learning_rate")
+        """How many times as long as with its defaults a learner takes."""
+        quicker = registry.model(solution.model.component).quicker(self.experiment.shape)
+        is_quick = quicker is not None and quicker.params.items() <= dict(solution.model.params).items()
+        return self._steps(solution) * (quicker.share if quicker is not None and is_quick else 1.0)
+
+    def _steps(self, solution: Solution) -> float:
+        """How many times as many rounds as with its defaults a learner needs: more as the learning rate falls."""
+        asked = dict(solution.model.params).get("learning_rate")
+        usual = registry.model(solution.model.component).defaults(self.experiment.shape).get("learning_rate")
         if not isinstance(asked, int | float) or not isinstance(usual, int | float) or asked <= 0:
-            return share
-        return share * max(1.0, usual / asked)
+            return 1.0
+        return max(1.0, usual / asked)
 
     def _waves(self) -> int:
         return math.ceil(len(self.folds) / max(1, min(self.experiment.resources.threads, len(self.folds))))

@@ -6,6 +6,7 @@ Everything learnt from data is learnt here, from the rows it is given and no oth
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -320,7 +321,8 @@ def fit_solution(rows: TrainingRows, solution: Solution, rounds: int | None = No
 def predict_together(members: Sequence[FittedSolution], table: Table) -> np.ndarray:
     """Predictions (n_members, n_rows, n_outputs); transforms and adapters that members share are applied once."""
     done: dict[tuple[int, ...], Table] = {(): table}
-    adapted: dict[tuple[int, ...], pd.DataFrame] = {}
+    adapted: dict[int, pd.DataFrame] = {}
+    waiting = Counter(id(member.adapter) for member in members)
     stack = []
     for member in members:
         path: tuple[int, ...] = ()
@@ -329,8 +331,11 @@ def predict_together(members: Sequence[FittedSolution], table: Table) -> np.ndar
             if longer not in done:
                 done[longer] = transform.apply(done[path])
             path = longer
-        end = (*path, id(member.adapter))
-        if end not in adapted:
-            adapted[end] = member.adapter.apply(done[path])
-        stack.append(member.predict_adapted(adapted[end]))
+        adapter = id(member.adapter)
+        if adapter not in adapted:
+            adapted[adapter] = member.adapter.apply(done[path])
+        stack.append(member.predict_adapted(adapted[adapter]))
+        waiting[adapter] -= 1
+        if not waiting[adapter]:
+            del adapted[adapter]
     return np.stack(stack)

@@ -239,7 +239,7 @@ class Quicker:
 
 
 def no_quicker(shape: DataShape) -> Quicker | None:
-    """For a learner whose time the parameters hardly change."""
+    """For a learner without such parameters."""
     return None
 
 

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ GRACE_S = 1.0
 """Between asking a process group to end and killing it."""
 _TAKEN_WITHIN_S = 10.0
 """An order that is not taken in this time goes to a process that hangs."""
-SPIN_COUNT = "3000000"
+_SPIN_COUNT = "3000000"
 """Turns for which an OpenMP thread of GCC's library waits actively, ten times its default. Boosting meets some ten barriers a
 tree, and a thread that went to sleep because another one was preempted is late at the next. LightGBM, 200 trees on 20,000 rows of
 40 columns, two threads beside one busy process: 17.5 s, with this 1.3 s (0.4 s on free cores either way)."""
@@ -118,6 +119,12 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
+def wait_actively(environment: MutableMapping[str, str]) -> None:
+    """Make the native threads of a process wait actively, unless its user says how they are to wait; before it loads a library."""
+    if "OMP_WAIT_POLICY" not in environment:
+        environment.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
+
+
 def _environment(threads: int) -> dict[str, str]:
     """The worker's environment: native libraries keep to the job's threads, and figures need no screen."""
     environment = dict(os.environ)
@@ -125,8 +132,7 @@ def _environment(threads: int) -> dict[str, str]:
         environment[name] = str(threads)
     # Threads come and go with every evaluation; with glibc's eight arenas per core, each keeps what its threads freed.
     environment.setdefault("MALLOC_ARENA_MAX", str(max(2, threads)))
-    if "OMP_WAIT_POLICY" not in environment:
-        environment.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    wait_actively(environment)
     environment["MPLBACKEND"] = "Agg"
     if search_path := environment.get("PYTHONPATH"):
         # The worker starts in another folder, where a relative entry would mean something else.

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from mle_star.server.processes import SPIN_COUNT
+from mle_star.server.processes import wait_actively
 
-# As in a worker, and before a library reads it: the engine's tests fit in this process, beside other processes' ends.
-os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+# As in a worker: the engine's tests fit in this process.
+wait_actively(os.environ)
 
 
 @pytest.fixture

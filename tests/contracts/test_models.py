@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
@@ -171,6 +172,17 @@ def test_variants_are_other_settings_of_known_parameters(model: Model, kind: Tas
         settings = [defaults, *({**defaults, **variant} for variant in model.variants(shape))]
         assert all(set(setting) == set(defaults) for setting in settings)
         assert len({tuple(sorted(setting.items())) for setting in settings}) == len(settings)
+
+
+@pytest.mark.parametrize(("model", "kind"), PAIRS)
+def test_quicker_parameters_differ_from_the_defaults_and_take_a_part_of_the_time(model: Model, kind: TaskKind) -> None:
+    for n_rows in (400, 100_000):
+        shape = replace(shape_of(kind, n_rows), max_levels=40)
+        quicker, defaults = model.quicker(shape), model.defaults(shape)
+        if quicker is not None:
+            assert set(quicker.params) <= set(defaults)
+            assert {**defaults, **quicker.params} != defaults
+            assert 0.0 < quicker.share < 1.0
 
 
 @pytest.mark.parametrize(("model", "kind"), PAIRS)

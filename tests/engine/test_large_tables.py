@@ -70,6 +70,7 @@ def test_members_share_their_transforms_and_tables_go_when_nobody_waits_for_them
     fitted = [fit_solution(together, solution) for solution in solutions]
     assert fitted[0].transforms == fitted[1].transforms
     assert all(one is other for one, other in zip(fitted[0].transforms, fitted[1].transforms, strict=True))
+    assert fitted[0].adapter is fitted[1].adapter is not fitted[2].adapter
     assert not together._after
     for solution, shared in zip(solutions, fitted, strict=True):
         alone = fit_solution(rows(solution), solution)

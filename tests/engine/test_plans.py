@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mle_star.engine.defaults import additions, default_solution
 from mle_star.engine.plans import _allows
+from mle_star.engine.registry import models
+from opened import generated_table, open_experiment
+
+
+@pytest.mark.parametrize(("learner", "expected"), [("lightgbm", False), ("extra_trees", True)])
+def test_no_scale_is_proposed_to_learners_that_go_by_order(tmp_path: Path, learner: str, expected: bool) -> None:
+    shape = open_experiment(tmp_path, generated_table("binary")).shape
+    proposed = {block.component for block in additions(default_solution(learner, shape), shape)}
+    assert ({"standard", "minmax", "robust", "quantile"} <= proposed) is expected
+    assert proposed.isdisjoint({"standard", "minmax", "robust", "quantile"}) is not expected
+
+
+@pytest.mark.parametrize(("n_rows", "deepest"), [(100, 6), (2_000, 7), (100_000, 8)])
+def test_trees_of_catboost_are_as_deep_as_the_rows_allow(tmp_path: Path, n_rows: int, deepest: int) -> None:
+    shape = replace(open_experiment(tmp_path, generated_table("binary")).shape, n_rows=n_rows)
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    models()["catboost"].space(trial, shape)
+    assert trial.distributions["depth"] == optuna.distributions.IntDistribution(4, deepest)
+
 
 DISTRIBUTIONS = st.sampled_from(
     [

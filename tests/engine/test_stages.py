@@ -64,14 +64,13 @@ def test_a_learner_that_does_not_fit_into_the_time_is_tried_with_quicker_paramet
     frame["town"] = [f"town{number % 15}" for number in range(len(frame))]
     opened = open_experiment(tmp_path, frame)
     usual = default_solution("catboost", opened.shape)
-    slow = 40.0 / opened.evaluator.estimate(usual)
-    opened.evaluator._speed["catboost"] = slow
+    quick = usual.replace(usual.model, usual.model.with_params({"max_ctr_complexity": 1}))
+    opened.evaluator._speed["catboost"] = 40.0 / opened.evaluator.estimate(usual)
+    assert opened.evaluator.estimate(quick) == pytest.approx(20.0)
     build_baselines(opened, Deadline(28), ["catboost"])
-    tried = [entry.body["solution"][-1] for entry in opened.run.journal.read("evaluation")]
-    assert [(row["component"], row["params"]) for row in tried[:2]] == [
-        ("dummy", {}),
-        ("catboost", {"max_ctr_complexity": 1}),
-    ]
+    tried = [(entry.body["solution"], entry.body["failure"]) for entry in opened.run.journal.read("evaluation")]
+    assert tried[1] == (quick.to_json(), None)
+    assert usual.to_json() not in [solution for solution, _ in tried]
 
 
 def test_an_unknown_learner_is_named_with_the_accepted_ones(experiment: Experiment) -> None:

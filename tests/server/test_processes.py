@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from mle_star.server.processes import SPIN_COUNT, _environment
+from mle_star.server.processes import _SPIN_COUNT, _environment
 
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({}, SPIN_COUNT),
+        ({}, _SPIN_COUNT),
         ({"GOMP_SPINCOUNT": "7"}, "7"),
         ({"OMP_WAIT_POLICY": "passive"}, None),
     ],
