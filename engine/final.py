@@ -13,7 +13,7 @@ import json
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,18 +137,20 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
     that would take too long on all these rows, on as many as the time allows, drawn by the split's rule (see `n_rows`).
     """
     fitted: list[tuple[int, FittedSolution]] = []
-    order = list(range(len(choice.members)))
+    members, order = list(choice.members), list(range(len(choice.members)))
     if choice.weights is not None:
         weights = choice.weights
         order.sort(key=lambda number: -weights[number])
-        first_s = choice.members[order[0]].refit_seconds
+        first_s = members[order[0]].refit_seconds
         if first_s > deadline.remaining():
-            positions = experiment.split.sample(positions, 0.8 * deadline.remaining() / first_s)
+            share = 0.8 * deadline.remaining() / first_s
+            positions = experiment.split.sample(positions, share)
+            members = [replace(member, growth=share * member.growth) for member in members]
     dataset, setting = experiment.dataset, experiment.evaluator.setting
-    solutions = [choice.members[number].solution for number in order]
+    solutions = [members[number].solution for number in order]
     rows = TrainingRows(setting, dataset.table, dataset.y, positions, experiment.resources.threads, deadline, solutions)
     for done, number in enumerate(order):
-        member = choice.members[number]
+        member = members[number]
         if fitted and choice.weights is not None and member.refit_seconds > deadline.remaining():
             continue
         fitted.append((number, fit_solution(rows, member.solution, member.refit_rounds)))

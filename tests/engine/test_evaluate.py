@@ -227,6 +227,18 @@ def test_a_fit_on_many_times_the_rows_takes_less_than_as_many_times_as_long_for_
         fold = Evaluation(default_solution(learner, experiment.shape), (0.9,), None, 2.0, fold_seconds=(2.0,))
         return replace(fold, growth=growth).refit_seconds / replace(fold, growth=1.0).refit_seconds
 
-    assert times("lightgbm", 1.5) == pytest.approx(1.5)
-    assert 5.0 < times("lightgbm", 12.0) < 8.0
+    assert times("elastic_net", 1.5) == pytest.approx(1.5)
+    assert 5.0 < times("elastic_net", 12.0) < 8.0
     assert times("random_forest", 12.0) == pytest.approx(12.0)
+
+
+def test_boosting_takes_more_rounds_on_more_rows_and_the_time_for_them(experiment: Experiment) -> None:
+    def refit(learner: str, growth: float) -> tuple[int | None, float]:
+        solution = default_solution(learner, experiment.shape)
+        fold = Evaluation(solution, (0.9,), None, 2.0, fold_seconds=(2.0,), rounds=(100,), growth=growth)
+        return fold.refit_rounds, fold.refit_seconds
+
+    rounds, seconds = zip(*(refit("lightgbm", growth) for growth in (1.0, 1.25, 4.0, 100.0)), strict=True)
+    assert rounds == (100, 109, 174, 300)
+    assert seconds[2] / seconds[0] > 4.0
+    assert refit("mlp", 4.0)[0] == 110
