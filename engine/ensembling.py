@@ -85,27 +85,28 @@ class EnsembleResult:
     without_limits: float | None = None
 
 
-def fit_seconds(experiment: Experiment, members: Sequence[Evaluation]) -> float:
-    """Seconds `validate` needs for its fits of these members: all of them as often as there are final fits, and one of them once
-    more on a fold, to be examined."""
-    final_s = experiment.final_fits * sum(member.refit_seconds for member in members)
+def fit_seconds(members: Sequence[Evaluation], final_fits: float) -> float:
+    """Seconds `validate` needs for its fits of these members: all of them so many times on all rows, and one of them once more on a
+    fold, to be examined."""
+    final_s = final_fits * sum(member.refit_seconds for member in members)
     return final_s + max((member.fold_refit_seconds for member in members), default=0.0)
 
 
 def expected_fit_seconds(experiment: Experiment) -> float:
-    """The same for the ensemble to come, as far as the pool tells now: the first strategy on a sample of rows."""
+    """The same for all final fits of the ensemble to come, as far as the pool tells now: the first strategy on a sample of rows."""
     pool = member_pool(experiment)
     if not pool and leaderboard(experiment):
         pool = [best_single(experiment).evaluation]
     if len(pool) < 2:
-        return fit_seconds(experiment, pool)
+        return fit_seconds(pool, experiment.final_fits)
     first = _strategies(experiment, None)[0]
     members = members_for(first, pool)
     covered = experiment.evaluator.covered
     rows = covered[:: len(covered) // _FORESEEN_ROWS + 1]
     fitted = first.fit(stack_of(members, rows), experiment.dataset.y[rows], experiment.task, experiment.seed)
     weights = fitted.weights or [1.0] * len(members)
-    return fit_seconds(experiment, [member for member, weight in zip(members, weights, strict=True) if weight > 0.0])
+    used = [member for member, weight in zip(members, weights, strict=True) if weight > 0.0]
+    return fit_seconds(used, experiment.final_fits)
 
 
 def build_ensemble(
@@ -145,7 +146,7 @@ def _affordable(experiment: Experiment, members: Sequence[Evaluation]) -> list[E
 
 def _can_be_used(experiment: Experiment, members: Sequence[Evaluation]) -> bool:
     """Whether all of them can be fitted in the time there will be, and used within the run's limits."""
-    in_time = fit_seconds(experiment, members) <= experiment.seconds_for_fits
+    in_time = fit_seconds(members, experiment.fewest_final_fits) <= experiment.seconds_for_fits
     return in_time and experiment.limits.allow(member.footprint for member in members)
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _REFERENCE = "lightgbm"
 _PASS_SHARE = 0.2
 """The learner a pass over the folds is measured by, and the part of the budget one pass may take."""
-_NEARLY_ALL = 0.97
+_NEARLY_ALL, _MOST = 0.97, 0.85
 _SMALL = 5_000
 _LEAST_ROWS = 20_000
 
@@ -119,9 +119,20 @@ class Experiment:
         sealed = len(self.split.holdout) > 0 and self.run.journal.last("holdout_read") is None
         if not sealed:
             return 1.0
-        development = len(self.split.development) / self.dataset.n_rows
-        nearly_all = development >= _NEARLY_ALL and self.split.kind != "time"
-        return development if nearly_all else 1.0 + development
+        nearly_all = self._development >= _NEARLY_ALL and self.split.kind != "time"
+        return self._development if nearly_all else 1.0 + self._development
+
+    @property
+    def fewest_final_fits(self) -> float:
+        """How often at least: a model fitted on most rows, the one the holdout was read with, is used as it is where the time does
+        not allow another fit; a better model on nine tenths of the rows is worth more than a lesser one on all."""
+        most = self._development >= _MOST and self.split.kind != "time"
+        return min(self.final_fits, self._development) if most else self.final_fits
+
+    @property
+    def _development(self) -> float:
+        """Development rows, as a share of all."""
+        return len(self.split.development) / self.dataset.n_rows
 
     @property
     def seconds_for_fits(self) -> float:

@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from mle_star.engine import evaluate, final, registry
+from mle_star.engine.baselines import build_baselines
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
+from mle_star.engine.ensembling import _can_be_used, fit_seconds
 from mle_star.engine.evaluate import Evaluator
 from mle_star.engine.evaluation import FoldPlan
 from mle_star.engine.experiment import Experiment
 from mle_star.engine.final import Chosen, fit_final
+from mle_star.engine.leaderboard import leaderboard
 from mle_star.engine.models import _pace
 from mle_star.engine.pipeline import TrainingRows, fit_solution
 from mle_star.engine.plugins import FittedModel, TrainingData
@@ -134,7 +137,21 @@ def test_under_time_order_the_newest_rows_are_always_worth_a_second_fit(tmp_path
     frame = generated_table("regression", 500)
     frame["day"] = pd.date_range("2024-01-01", periods=len(frame), freq="D").astype(str)
     opened = open_experiment(tmp_path, frame, holdout=0.02, time_column="day")
-    assert opened.final_fits > 1.9
+    assert opened.final_fits == opened.fewest_final_fits > 1.9
+
+
+@pytest.mark.parametrize(("sealed", "fewest"), [(0.1, 0.9), (0.3, 1.7)])
+def test_an_ensemble_may_be_fitted_once_where_most_rows_are_not_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed: float, fewest: float
+) -> None:
+    opened = open_experiment(tmp_path, generated_table("regression", 500), holdout=sealed)
+    assert opened.fewest_final_fits == pytest.approx(fewest, abs=0.01)
+    build_baselines(opened, Deadline(30), ["lightgbm", "linear"])
+    members = [ranked.evaluation for ranked in leaderboard(opened)[:2]]
+    needed_s = fit_seconds(members, fewest)
+    for left_s, expected in ((1.1 * needed_s, True), (0.9 * needed_s, False)):
+        monkeypatch.setattr(Experiment, "seconds_for_fits", left_s)
+        assert _can_be_used(opened, members) is expected
 
 
 def test_many_columns_ask_boosters_for_a_quicker_pace_and_fewer_bins(
