@@ -32,7 +32,7 @@ Verdict = Literal["READY", "NOT READY"]
 
 _REPORT_S = 2.5
 _REPORT_SHARE = 0.3
-_REFIT_MARGIN = 1.3
+_REFIT_MARGIN = 1.15
 _TRIED_ROWS = 2_000
 _FROM_OOF = ("CONSTANT_PREDICTIONS", "DUPLICATE_OPTIMISM")
 """Checks of the choice's out-of-fold predictions."""
