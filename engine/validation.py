@@ -16,6 +16,7 @@ import numpy as np
 from .checking import NO_TIME, CheckOutcome, by_severity, run_checks, sample
 from .compare import Interval, interval_of_next, paired_comparison
 from .deadline import Deadline
+from .ensembling import fit_seconds
 from .errors import Cancelled, DeadlinePassed, MleStarError
 from .examination import Examination, examine_fold, heaviest
 from .experiment import Experiment
@@ -33,6 +34,8 @@ Verdict = Literal["READY", "NOT READY"]
 _REPORT_S = 2.5
 _REPORT_SHARE = 0.3
 _REFIT_MARGIN = 1.15
+_CHECKS_S, _CHECKS_SHARE = 2.0, 0.03
+"""A second fit, on all rows, leaves these seconds to the checks of the model."""
 _TRIED_ROWS = 2_000
 _FROM_OOF = ("CONSTANT_PREDICTIONS", "DUPLICATE_OPTIMISM")
 """Checks of the choice's out-of-fold predictions."""
@@ -256,7 +259,9 @@ class _Inspection:
 
     def _try_all_rows(self) -> None:
         everything = np.arange(self.experiment.dataset.n_rows)
-        if self.model is not None and refit_seconds(self.choice) * _REFIT_MARGIN > self.deadline.remaining():
+        checks_s = min(_CHECKS_S, _CHECKS_SHARE * self.experiment.budget_s)
+        needed_s = _REFIT_MARGIN * fit_seconds(self.choice.members, 1.0) + checks_s
+        if self.model is not None and needed_s > self.deadline.remaining():
             self.notes.append(f"no time was left to refit on all rows: the saved model was fitted on {self.model_rows}")
             return
         # Two ensembles of forests at once fill gigabytes; the first one lies on the disk.
