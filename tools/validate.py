@@ -192,7 +192,7 @@ TOOL = Tool(
     title="Validate and save the model",
     description=(
         "Checks for leakage, reads the sealed holdout once, holds the model against production gates (READY / NOT READY with "
-        "reasons), refits it on all rows, saves it and writes an HTML report. Seconds to minutes. Last step."
+        "reasons), refits it on all rows if time allows, saves it and writes an HTML report. Seconds to minutes. Last step."
     ),
     request=ValidateRequest,
     report=ValidateReport,
