@@ -35,6 +35,8 @@ from .solution import Solution
 
 _FILES = ("model.joblib", "schema.json", "about.json")
 _ROWS_AT_ONCE = 50_000
+_PART_SHARE, _LEAST_SHARE = 0.7, 0.001
+"""Of the time, for a fit on a part of the rows: the checks follow, and what is foreseen for that many rows is rough."""
 _ENVIRONMENT = (
     "mle-star-mcp", "numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "xgboost", "xgboost-cpu", "catboost", "skrub",
 )  # fmt: skip
@@ -141,9 +143,9 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
     if choice.weights is not None:
         weights = choice.weights
         order.sort(key=lambda number: -weights[number])
-        first_s = members[order[0]].refit_seconds
-        if first_s > deadline.remaining():
-            share = 0.8 * deadline.remaining() / first_s
+        first = members[order[0]]
+        if first.refit_seconds > deadline.remaining():
+            share = _share_of_rows(first, _PART_SHARE * deadline.remaining())
             positions = experiment.split.sample(positions, share)
             members = [replace(member, growth=share * member.growth) for member in members]
     dataset, setting = experiment.dataset, experiment.evaluator.setting
@@ -166,6 +168,14 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
         Schema.of(dataset), experiment.dataset.target, not experiment.task.is_classification,
         experiment.task.classes, [solution for _, solution in fitted], kept_weights, ensemble, len(positions),
     )  # fmt: skip
+
+
+def _share_of_rows(member: Evaluation, seconds: float) -> float:
+    """The part of the rows that a member is expected to be fitted on in this time."""
+    share = 1.0
+    while share > _LEAST_SHARE and replace(member, growth=share * member.growth).refit_seconds > seconds:
+        share *= 0.95
+    return share
 
 
 def refit_seconds(choice: Chosen) -> float:
