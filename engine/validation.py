@@ -34,8 +34,8 @@ Verdict = Literal["READY", "NOT READY"]
 _REPORT_S = 2.5
 _REPORT_SHARE = 0.3
 _REFIT_MARGIN = 1.15
-_CHECKS_S, _CHECKS_SHARE = 2.0, 0.03
-"""A second fit, on all rows, leaves these seconds to the checks of the model."""
+_CHECKS_SHARE = 0.5
+"""Of the seconds set aside for validation, for what follows the fits: the checks of the model."""
 _TRIED_ROWS = 2_000
 _FROM_OOF = ("CONSTANT_PREDICTIONS", "DUPLICATE_OPTIMISM")
 """Checks of the choice's out-of-fold predictions."""
@@ -259,7 +259,7 @@ class _Inspection:
 
     def _try_all_rows(self) -> None:
         everything = np.arange(self.experiment.dataset.n_rows)
-        checks_s = min(_CHECKS_S, _CHECKS_SHARE * self.experiment.budget_s)
+        checks_s = _CHECKS_SHARE * self.experiment.validation_s
         needed_s = _REFIT_MARGIN * fit_seconds(self.choice.members, 1.0) + checks_s
         if self.model is not None and needed_s > self.deadline.remaining():
             self.notes.append(f"no time was left to refit on all rows: the saved model was fitted on {self.model_rows}")
@@ -277,15 +277,14 @@ class _Inspection:
         too_slow = self.choice.weights is None and refit_seconds(self.choice) > self.deadline.remaining()
         for attempt in (single,) if too_slow else (self.choice, single):
             try:
-                model = fit_final(self.experiment, attempt, positions, self.deadline)
+                model = fit_final(self.experiment, attempt, positions, self._clock(attempt, least_members))
             except (MleStarError, MemoryError) as error:
                 self.notes.append(f"fitting {attempt.strategy} on {rows} failed: {str(error)[:160]}")
                 continue
             except Exception as error:
                 log.warning("the final fit failed", exc_info=True)
-                self.notes.append(
-                    f"fitting {attempt.strategy} on {rows} failed: {type(error).__name__}: {str(error)[:160]}"
-                )
+                said = f"{type(error).__name__}: {str(error)[:160]}"
+                self.notes.append(f"fitting {attempt.strategy} on {rows} failed: {said}")
                 continue
             if len(model.members) < least_members:
                 self.notes.append(f"the time did not allow all members on {rows}: the model on {self.model_rows} stays")
@@ -296,6 +295,12 @@ class _Inspection:
             save(model, self.experiment.run.model_path, self._about(model, attempt, seen))
             self.model, self.fitted, self.model_rows = model, attempt, seen
             return
+
+    def _clock(self, choice: Chosen, earlier: int) -> Deadline:
+        """The first fit of a single solution, which is whole where it is cut, leaves their time to the checks."""
+        left_s, checks_s = self.deadline.remaining(), _CHECKS_SHARE * self.experiment.validation_s
+        whole = earlier or len(choice.members) > 1
+        return self.deadline if whole else self.deadline.at_most(max(0.5 * left_s, left_s - checks_s))
 
     def _shortfall(self) -> list[str]:
         """Why the saved model is not the one that was validated; empty where it is."""
