@@ -33,8 +33,7 @@ Verdict = Literal["READY", "NOT READY"]
 
 _REPORT_S = 2.5
 _REPORT_SHARE = 0.3
-_REFIT_MARGIN = 1.15
-_CHECKS_SHARE = 0.5
+_CHECKS_SHARE = 0.4
 """Of the seconds set aside for validation, for what follows the fits: the checks of the model."""
 _TRIED_ROWS = 2_000
 _FROM_OOF = ("CONSTANT_PREDICTIONS", "DUPLICATE_OPTIMISM")
@@ -260,7 +259,7 @@ class _Inspection:
     def _try_all_rows(self) -> None:
         everything = np.arange(self.experiment.dataset.n_rows)
         checks_s = _CHECKS_SHARE * self.experiment.validation_s
-        needed_s = _REFIT_MARGIN * fit_seconds(self.choice.members, 1.0) + checks_s
+        needed_s = fit_seconds(self.choice.members, 1.0) + checks_s
         if self.model is not None and needed_s > self.deadline.remaining():
             self.notes.append(f"no time was left to refit on all rows: the saved model was fitted on {self.model_rows}")
             return

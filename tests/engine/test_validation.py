@@ -202,7 +202,7 @@ def test_a_model_that_stays_on_development_rows_carries_its_reading(
 ) -> None:
     experiment = prepared(tmp_path, holdout=0.25)
     choice = chosen(experiment)
-    monkeypatch.setattr(validating, "_REFIT_MARGIN", 1e9)
+    monkeypatch.setattr(validating, "_CHECKS_SHARE", 1e9)
     validation = validate(offered(experiment, choice, monkeypatch), checks=["LEAK_TARGET_COPY"])
     assert validation.model_rows == "development rows"
     assert validation.holdout is not None
