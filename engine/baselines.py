@@ -12,7 +12,7 @@ import numpy as np
 
 from . import registry
 from .deadline import Deadline
-from .defaults import default_solution, why_not
+from .defaults import default_solution, other_scaling, why_not
 from .errors import DeadlinePassed, InvalidInput, NotFound
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
@@ -122,15 +122,13 @@ def _portfolio(experiment: Experiment, order: Sequence[str], research: Sequence[
     shape = experiment.shape
     # Learners come last in what research suggests, best first among themselves.
     first = next((item.block.component for item in research if item.block.slot == "model"), None)
-    rows = [
-        (
-            min(registry.model(key).priority, _EARLY if key == first else math.inf) + _VARIANT_STEP * number,
-            key,
-            default_solution(key, shape, params),
-        )
-        for key in order
-        for number, params in enumerate((None, *registry.model(key).variants(shape)))
-    ]
+    rows = []
+    for key in order:
+        place = min(registry.model(key).priority, _EARLY if key == first else math.inf)
+        default = default_solution(key, shape)
+        variants = [default_solution(key, shape, params) for params in registry.model(key).variants(shape)]
+        settings = [default, *variants, *([other] if (other := other_scaling(default, shape)) is not None else [])]
+        rows += [(place + _VARIANT_STEP * number, key, solution) for number, solution in enumerate(settings)]
     return [solution for _, _, solution in sorted(rows, key=lambda row: row[:2])]
 
 

@@ -10,6 +10,7 @@ from .solution import Block, Params, Slot, Solution
 _MANY_LEVELS = 30
 _ONEHOT_AT_MOST, _ONEHOT_VALUES = 250, 20_000_000
 _SKEWED = 1.0
+_ROWS_FOR_BINS = 1_000
 _BY_ORDER = ("boosting", "tree")
 """Families whose splits depend on the order of values alone, so that a scale changes nothing worth the time (extremely random trees
 draw theirs between the extremes)."""
@@ -45,11 +46,21 @@ def default_solution(key: str, shape: DataShape, params: Params | None = None) -
     if shape.n_categorical:
         wanted.append(_category_encoding(model, shape))
     if model.needs.scaling:
-        wanted.append(Block.of("encode", "standard"))
+        in_bins = model.needs.bins and shape.n_rows >= _ROWS_FOR_BINS and usable("encode", "piecewise", shape)
+        wanted.append(Block.of("encode", "piecewise" if in_bins else "standard"))
         if (scale := scale_of_skewed_target(shape)) is not None:
             wanted.append(Block.of("target", scale))
     blocks = [block for block in wanted if usable(block.slot, block.component, shape)]
     return Solution.of([*blocks, Block.of("model", key, params)])
+
+
+def other_scaling(solution: Solution, shape: DataShape) -> Solution | None:
+    """Return a learner's default solution with numbers in bins where it has them standardised, and the other way round; None for
+    learners that do not gain from bins. Which one is better, rows tell, and an ensemble gains from both."""
+    if not registry.model(solution.model.component).needs.bins or not usable("encode", "piecewise", shape):
+        return None
+    in_bins = any(block.component == "piecewise" for block in solution.blocks)
+    return place(solution, Block.of("encode", "standard" if in_bins else "piecewise"))
 
 
 def scale_of_skewed_target(shape: DataShape) -> str | None:

@@ -14,7 +14,7 @@ Among strategies the first in order, weights, is kept unless another leads by as
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -94,13 +94,23 @@ def fit_seconds(members: Sequence[Evaluation], final_fits: float) -> float:
     return final_s + max((member.fold_refit_seconds for member in members), default=0.0)
 
 
-def expected_fit_seconds(experiment: Experiment) -> float:
-    """The same for all final fits of the ensemble to come, as far as the pool tells now: the first strategy on a sample of rows."""
+def expected_fit_seconds(experiment: Experiment, look: Deadline | None = None) -> float:
+    """The same for all final fits of the ensemble to come, as far as the pool tells now.
+
+    Parameters
+    ----------
+    look : Deadline, optional
+        Until when strategies are compared, as `build_ensemble` does, for the one that would be kept; by default it is the first
+        one, on a sample of rows.
+    """
     pool = member_pool(experiment)
     if not pool and leaderboard(experiment):
         pool = [best_single(experiment).evaluation]
     if len(pool) < 2:
         return fit_seconds(pool, experiment.final_fits)
+    if look is not None:
+        kept = {member.key for member in _choose(experiment, look, pool, _strategies(experiment, None)).members}
+        return fit_seconds([member for member in pool if member.key in kept], experiment.final_fits)
     first = _strategies(experiment, None)[0]
     members = members_for(first, pool)
     covered = experiment.evaluator.covered
@@ -125,16 +135,31 @@ def build_ensemble(
     """
     # Where the time allowed the dummy alone, that is the best so far, and there is nothing to combine.
     pool = member_pool(experiment) or [best_single(experiment).evaluation]
-    reference = cross_fitted_choice(experiment, pool)
     chosen = _strategies(experiment, strategies)
     if strategies is None:
         chosen = chosen[:rounds]
-    tried, candidates = _score_strategies(experiment, deadline, chosen, pool, reference)
-    without_limits = _best_without_limits(experiment, deadline) if experiment.limits else None
-    result = _decide(experiment, pool, float(np.mean(reference)), candidates, tried)
-    result = replace(result, without_limits=without_limits)
+
+    def tell(strategy: str, done: int, score: float | None) -> None:
+        experiment.progress("ensemble", f"{strategy} scored", done, len(chosen), score)
+
+    result = _choose(experiment, deadline, pool, chosen, tell)
+    if experiment.limits:
+        result = replace(result, without_limits=_best_without_limits(experiment, deadline))
     experiment.record("ensemble", asdict(result))
     return result
+
+
+def _choose(
+    experiment: Experiment,
+    deadline: Deadline,
+    pool: Sequence[Evaluation],
+    strategies: Sequence[Ensemble],
+    tell: Callable[[str, int, float | None], None] = lambda *_: None,
+) -> EnsembleResult:
+    """Compare strategies with the best single solution, and decide."""
+    reference = cross_fitted_choice(experiment, pool)
+    tried, candidates = _score_strategies(experiment, deadline, strategies, pool, reference, tell)
+    return _decide(experiment, pool, float(np.mean(reference)), candidates, tried)
 
 
 def _affordable(experiment: Experiment, members: Sequence[Evaluation]) -> list[Evaluation]:
@@ -173,6 +198,7 @@ def _score_strategies(
     chosen: Sequence[Ensemble],
     pool: Sequence[Evaluation],
     reference: tuple[float, ...],
+    tell: Callable[[str, int, float | None], None],
 ) -> tuple[list[StrategyScore], list[_Candidate]]:
     """Score strategies on a pool; those that beat the reference are candidates.
 
@@ -192,7 +218,7 @@ def _score_strategies(
         tried.append(row)
         if candidate is not None:
             candidates.append(candidate)
-        experiment.progress("ensemble", f"{strategy.key} scored", number + 1, len(chosen), row.score)
+        tell(strategy.key, number + 1, row.score)
     return tried, candidates
 
 

@@ -214,7 +214,10 @@ class Evaluator:
 
     def _prior(self, solution: Solution) -> float:
         """Wall seconds by the learner's own rule of thumb."""
-        shape = replace(self.experiment.shape, n_rows=len(self.folds[-1].train))
+        shape = self.experiment.shape
+        for block in solution.prefix:
+            shape = registry.component(block.slot, block.component).widens(shape)
+        shape = replace(shape, n_rows=len(self.folds[-1].train))
         return registry.model(solution.model.component).cost(shape) * self._waves() * self._effort(solution)
 
     def _effort(self, solution: Solution) -> float:

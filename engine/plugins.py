@@ -102,6 +102,11 @@ def always(shape: DataShape) -> str | None:
     return None
 
 
+def same(shape: DataShape) -> DataShape:
+    """Leaves the shape about as it is."""
+    return shape
+
+
 @dataclass(frozen=True)
 class Component:
     """A choice for a slot.
@@ -123,6 +128,8 @@ class Component:
     space: Space = no_space
     tasks: frozenset[TaskKind] = ALL_TASKS
     applies: Callable[[DataShape], str | None] = always
+    widens: Callable[[DataShape], DataShape] = same
+    """The shape that a learner meets after it, for what a fit will cost; only where it has many times as many columns."""
     requires: tuple[str, ...] = ()
     fit_table: TableFit | None = None
     fit_target: TargetFit | None = None
@@ -143,6 +150,8 @@ class Needs:
     """False: the learner takes NaN itself."""
     scaling: bool = False
     """The default solution scales numbers and encodes categories one-hot."""
+    bins: bool = False
+    """It gains from numbers taken piecewise where there are rows enough for that."""
     target_statistics: bool = False
     """The learner makes target statistics of categories itself: an encoding that another learner gains from takes that away."""
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from .task import TaskKind
+
+_BINNED_COLUMNS_AT_MOST, _BINNED_VALUES_AT_MOST = 256, 20_000_000
+_FEWEST_BINS, _MOST_BINS = 4, 48
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,14 @@ class DataShape:
     def n_columns(self) -> int:
         """All feature columns."""
         return self.n_numeric + self.n_categorical + self.n_boolean + self.n_datetime + self.n_text
+
+    @property
+    def dense_columns(self) -> int:
+        """Columns of a table of numbers, one-hot where categories are: a rule of thumb, for what a fit costs."""
+        return self.n_numeric + 6 * self.n_categorical + self.n_boolean + 2 * self.n_datetime + 20 * self.n_text
+
+    @property
+    def bins(self) -> int:
+        """Bins of a number that is taken piecewise: finer on more rows, as long as they fit into the memory; 0: they do not."""
+        room = min(_BINNED_COLUMNS_AT_MOST, _BINNED_VALUES_AT_MOST // max(self.n_rows, 1)) // max(self.n_numeric, 1)
+        return 0 if room < _FEWEST_BINS else max(_FEWEST_BINS, min(int(math.sqrt(self.n_rows) / 4), room, _MOST_BINS))

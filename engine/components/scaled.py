@@ -8,7 +8,7 @@ import numpy as np
 
 from ..roles import Role
 from ..table import Table
-from .numbers import known_or, matrix, with_numbers
+from .numbers import fill_unknown_columns, known_or, matrix, with_numbers
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,16 @@ class Scaled:
 def numeric(table: Table) -> tuple[str, ...]:
     """Columns that scaling applies to; 0/1 columns keep their meaning."""
     return tuple(table.columns(Role.NUMERIC))
+
+
+def standardised(table: Table) -> Scaled:
+    """Learn means and standard deviations of the numeric columns."""
+    names = numeric(table)
+    values = fill_unknown_columns(matrix(table, names))
+    center = np.nanmean(values, axis=0)
+    spread = np.nanstd(values, axis=0)
+    # Rounding leaves a tiny spread in a constant column of large values.
+    return Scaled(names, center, positive(np.where(spread > 1e-12 * np.abs(center), spread, 0.0)))
 
 
 def positive(scale: np.ndarray) -> np.ndarray:

@@ -134,10 +134,9 @@ def _largest_eigenvalue(rows: np.ndarray, share: np.ndarray) -> float:
 
 
 def _cost(shape: DataShape) -> float:
-    columns = shape.n_numeric + 6 * shape.n_categorical + shape.n_boolean + 2 * shape.n_datetime + 20 * shape.n_text
     outputs = max(1, shape.n_classes)
     probes = 5 * min(1.0, _PROBE_ROWS / max(shape.n_rows, 1))
-    return 0.02 + _ROUNDS * (0.5 + probes) * shape.n_rows * outputs * (1e-9 * columns + 1e-8)
+    return 0.02 + _ROUNDS * (0.5 + probes) * shape.n_rows * outputs * (1e-9 * shape.dense_columns + 1e-8)
 
 
 MODEL = Model(

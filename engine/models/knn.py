@@ -63,8 +63,7 @@ def _fit(data: TrainingData) -> FittedModel:
 
 def _cost(shape: DataShape) -> float:
     """Mostly the prediction of a fold: a quarter of the rows against the others."""
-    columns = shape.n_numeric + 6 * shape.n_categorical + shape.n_boolean + 2 * shape.n_datetime + 20 * shape.n_text
-    return 0.01 + 2.5e-10 * float(shape.n_rows) ** 2 * columns
+    return 0.01 + 2.5e-10 * float(shape.n_rows) ** 2 * shape.dense_columns
 
 
 def _applies(shape: DataShape) -> str | None:

@@ -149,8 +149,7 @@ def _loss(prediction: np.ndarray, data: TrainingData) -> float:
 
 
 def _cost(shape: DataShape) -> float:
-    columns = shape.n_numeric + 6 * shape.n_categorical + shape.n_boolean + 2 * shape.n_datetime + 20 * shape.n_text
-    return 0.1 + 35 * shape.n_rows * (3e-6 + 2e-8 * columns)
+    return 0.1 + 35 * shape.n_rows * (3e-6 + 2e-8 * shape.dense_columns)
 
 
 def _applies(shape: DataShape) -> str | None:
@@ -162,7 +161,7 @@ MODEL = Model(
     title="Neural network",
     family="network",
     summary="A small multilayer perceptron; smooth where trees step, so it helps an ensemble.",
-    needs=Needs(numeric_only=True, no_missing=True, scaling=True),
+    needs=Needs(numeric_only=True, no_missing=True, scaling=True, bins=True),
     fit=_fit,
     cost=_cost,
     defaults=_defaults,

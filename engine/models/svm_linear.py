@@ -35,8 +35,7 @@ def _fit(data: TrainingData) -> FittedModel:
 
 
 def _cost(shape: DataShape) -> float:
-    columns = shape.n_numeric + 6 * shape.n_categorical + shape.n_boolean + 2 * shape.n_datetime + 20 * shape.n_text
-    return 0.02 + 4e-7 * shape.n_rows * columns * (shape.n_classes if shape.n_classes > 2 else 1)
+    return 0.02 + 4e-7 * shape.n_rows * shape.dense_columns * (shape.n_classes if shape.n_classes > 2 else 1)
 
 
 def _applies(shape: DataShape) -> str | None:

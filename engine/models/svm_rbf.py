@@ -40,8 +40,7 @@ def _fit(data: TrainingData) -> FittedModel:
 
 
 def _cost(shape: DataShape) -> float:
-    columns = shape.n_numeric + 6 * shape.n_categorical + shape.n_boolean + 2 * shape.n_datetime + 20 * shape.n_text
-    return 0.02 + 2e-9 * float(shape.n_rows) ** 2 * (20 + columns)
+    return 0.02 + 2e-9 * float(shape.n_rows) ** 2 * (20 + shape.dense_columns)
 
 
 def _applies(shape: DataShape) -> str | None:

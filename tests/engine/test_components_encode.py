@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from component_tables import make_context
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from mle_star.engine import registry
 from mle_star.engine.plugins import ParamDict, Positions
 from mle_star.engine.roles import Role
@@ -170,6 +173,40 @@ def test_quantile_makes_a_skewed_column_normal() -> None:
     values = np.exp(3 * np.random.default_rng(1).normal(size=2000))
     trained, _ = scale("quantile", numbers_of(*values))
     assert abs(float(trained.frame["x"].skew())) < 0.2
+
+
+def test_piecewise_fills_bins_one_after_the_other_and_stops_at_the_ends() -> None:
+    _, transform = scale("piecewise", numbers_of(*np.linspace(0.0, 100.0, 101)), bins=4)
+    applied = transform.apply(numbers_of(-50.0, 0.0, 12.5, 60.0, 100.0, 1e6, np.nan)).frame
+    assert list(applied.columns) == ["x from 0", "x from 25", "x from 50", "x from 75"]
+    expected = [[0, 0, 0, 0], [0, 0, 0, 0], [0.5, 0, 0, 0], [1, 1, 0.4, 0], [1, 1, 1, 1], [1, 1, 1, 1], [np.nan] * 4]
+    np.testing.assert_allclose(applied.to_numpy(), expected, rtol=1e-6)
+
+
+def test_piecewise_spends_its_bins_where_values_differ() -> None:
+    amounts = np.exp(np.random.default_rng(3).normal(size=100))
+    trained, _ = scale("piecewise", numbers_of(*np.zeros(900), *amounts), bins=8)
+    assert trained.frame.shape[1] >= 5
+
+
+def test_piecewise_keeps_a_number_of_two_values_standardised() -> None:
+    trained, _ = scale("piecewise", numbers_of(*[3.0, 5.0] * 20))
+    np.testing.assert_allclose(trained.frame["x"], [-1.0, 1.0] * 20, atol=1e-6)
+
+
+@given(
+    arrays(np.float64, st.integers(3, 60), elements=st.floats(allow_nan=True, allow_infinity=True)), st.integers(2, 12)
+)
+def test_piecewise_is_bounded_and_rises_with_the_number(values: np.ndarray, bins: int) -> None:
+    trained, transform = scale("piecewise", numbers_of(*values), bins=bins)
+    pd.testing.assert_frame_equal(transform.apply(numbers_of(*values)).frame, trained.frame)
+    assert trained.frame.shape[1] <= bins
+    known = np.isfinite(values)
+    assert trained.frame[known].notna().all(axis=None)
+    ordered = trained.frame[known].to_numpy()[np.argsort(values[known], kind="stable")]
+    assert (np.diff(ordered, axis=0) >= 0).all()
+    if list(trained.frame.columns) != ["x"]:
+        assert ((ordered >= 0.0) & (ordered <= 1.0)).all()
 
 
 def test_minmax_bounds_later_values() -> None:

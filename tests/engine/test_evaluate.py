@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from mle_star.engine import registry
 from mle_star.engine.deadline import Deadline
-from mle_star.engine.defaults import default_solution
+from mle_star.engine.defaults import default_solution, other_scaling
 from mle_star.engine.evaluate import Evaluator
 from mle_star.engine.evaluation import Evaluation, FoldPlan
 from mle_star.engine.experiment import Experiment
@@ -70,6 +70,14 @@ def test_other_data_seed_or_plan_never_share_a_cache_entry(tmp_path: Path) -> No
     assert open_experiment(tmp_path, frame, metric="mae").evaluator.recall(solution) is None
     assert Evaluator(base, FoldPlan(3)).recall(solution) is None
     assert open_experiment(tmp_path, frame).evaluator.recall(solution) is not None
+
+
+def test_columns_that_a_block_adds_are_in_the_estimate(tmp_path: Path) -> None:
+    experiment = open_experiment(tmp_path, generated_table("regression", 2000))
+    in_bins = default_solution("mlp", experiment.shape)
+    straight = other_scaling(in_bins, experiment.shape)
+    assert straight is not None
+    assert experiment.evaluator.estimate(in_bins) > 1.1 * experiment.evaluator.estimate(straight)
 
 
 def test_validation_targets_never_reach_the_fit(tmp_path: Path) -> None:

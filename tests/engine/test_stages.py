@@ -56,7 +56,26 @@ def test_the_learner_that_research_ranks_first_is_tried_early(tmp_path: Path) ->
     ]
     build_baselines(opened, Deadline(60), ("linear", "extra_trees", "random_forest"), research)
     tried = [entry.body["solution"][-1]["component"] for entry in opened.run.journal.read("evaluation")]
-    assert tried == ["dummy", "extra_trees", "linear", "random_forest"]
+    assert list(dict.fromkeys(tried)) == ["dummy", "extra_trees", "linear", "random_forest"]
+
+
+@pytest.mark.parametrize(("n_rows", "scalings"), [(300, ["standard", "piecewise"]), (1200, ["piecewise", "standard"])])
+def test_numbers_are_tried_straight_and_in_bins_in_the_order_that_the_rows_suggest(
+    n_rows: int, scalings: list[str], tmp_path: Path
+) -> None:
+    opened = open_experiment(tmp_path, generated_table("regression", n_rows))
+    build_baselines(opened, Deadline(60), ["linear"])
+    tried = [entry.body["solution"] for entry in opened.run.journal.read("evaluation")][1:]
+    assert [[block["component"] for block in solution][-2] for solution in tried] == scalings
+
+
+def test_a_linear_model_of_numbers_in_bins_follows_a_curve(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).uniform(-3, 3, size=1200)
+    opened = open_experiment(tmp_path, pd.DataFrame({"x": x, "y": np.abs(x)}), holdout="none")
+    build_baselines(opened, Deadline(60), ["linear"])
+    in_bins, straight = leaderboard(opened)[:2]
+    assert in_bins.evaluation.mean < 0.05
+    assert straight.evaluation.mean > 0.5
 
 
 def test_a_learner_that_does_not_fit_into_the_time_is_tried_with_quicker_parameters(tmp_path: Path) -> None:

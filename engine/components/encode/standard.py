@@ -6,19 +6,12 @@ import numpy as np
 
 from ...plugins import Component, FitContext, ParamDict
 from ...table import Table
-from ..numbers import fill_unknown_columns, matrix
-from ..scaled import Scaled, numeric, positive
+from ..scaled import Scaled, standardised
 
 
 def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Scaled]:
     """Learn means and standard deviations."""
-    names = numeric(table)
-    values = fill_unknown_columns(matrix(table, names))
-    center = np.nanmean(values, axis=0)
-    spread = np.nanstd(values, axis=0)
-    # Rounding leaves a tiny spread in a constant column of large values.
-    scale = positive(np.where(spread > 1e-12 * np.abs(center), spread, 0.0))
-    transform = Scaled(names, center, scale)
+    transform = standardised(table)
     return transform.apply(table), transform
 
 
