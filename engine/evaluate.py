@@ -29,6 +29,8 @@ from .limits import Footprint, footprint_of
 from .pipeline import Setting, fit_context, fit_table_block, fit_transformed
 from .plugins import Transform
 from .prefixes import Prefix, PrefixCache
+from .shape import DataShape
+from .side_by_side import SideBySide, side_by_side
 from .solution import Block, Solution, content_key
 
 if TYPE_CHECKING:
@@ -214,11 +216,20 @@ class Evaluator:
 
     def _prior(self, solution: Solution) -> float:
         """Wall seconds by the learner's own rule of thumb."""
+        shape = self._shape_of(solution)
+        waves = self._side_by_side(solution, shape).waves
+        return registry.model(solution.model.component).cost(shape) * waves * self._effort(solution)
+
+    def _shape_of(self, solution: Solution) -> DataShape:
+        """What the learner of a solution gets on a fold."""
         shape = self.experiment.shape
         for block in solution.prefix:
             shape = registry.component(block.slot, block.component).widens(shape)
-        shape = replace(shape, n_rows=len(self.folds[-1].train))
-        return registry.model(solution.model.component).cost(shape) * self._waves() * self._effort(solution)
+        return replace(shape, n_rows=len(self.folds[-1].train))
+
+    def _side_by_side(self, solution: Solution, shape: DataShape | None = None) -> SideBySide:
+        needs, shape = registry.model(solution.model.component).needs, shape or self._shape_of(solution)
+        return side_by_side(needs, shape, len(self.folds), self.experiment.resources.threads)
 
     def _effort(self, solution: Solution) -> float:
         """How many times as long as with its defaults a learner takes."""
@@ -233,9 +244,6 @@ class Evaluator:
         if not isinstance(asked, int | float) or not isinstance(usual, int | float) or asked <= 0:
             return 1.0
         return max(1.0, usual / asked)
-
-    def _waves(self) -> int:
-        return math.ceil(len(self.folds) / max(1, min(self.experiment.resources.threads, len(self.folds))))
 
     def _learn_speed(self, evaluation: Evaluation) -> None:
         prior, component = self._prior(evaluation.solution), evaluation.solution.model.component
@@ -280,16 +288,12 @@ class Evaluator:
         return evaluation
 
     def _run_folds(self, solution: Solution, deadline: Deadline, stop: threading.Event, start: float) -> Evaluation:
-        folds = self.folds
-        at_once = max(1, min(self.experiment.resources.threads, len(folds)))
+        plan = self._side_by_side(solution)
         try:
-            threads = _threads_per_fold(len(folds), self.experiment.resources.threads)
-            # The last folds, on more threads each, start when the cores are free: native threads that wait for a core spin.
-            alone = threads.count(1) if len(folds) > at_once else len(folds)
             results: list[_FoldResult] = []
-            for wave in (range(alone), range(alone, len(folds))):
-                results += Parallel(n_jobs=at_once, backend="threading")(
-                    delayed(self._one_fold)(solution, number, threads[number], deadline, stop) for number in wave
+            for wave in (range(plan.alone), range(plan.alone, len(self.folds))):
+                results += Parallel(n_jobs=plan.at_once, backend="threading")(
+                    delayed(self._one_fold)(solution, number, plan, deadline, stop) for number in wave
                 )
         except MemoryError:
             failure = Failure("memory", f"{solution.model.component} ran out of memory; use fewer rows or columns")
@@ -325,14 +329,13 @@ class Evaluator:
         )  # fmt: skip
 
     def _one_fold(
-        self, solution: Solution, number: int, threads: int, deadline: Deadline, stop: threading.Event
+        self, solution: Solution, number: int, plan: SideBySide, deadline: Deadline, stop: threading.Event
     ) -> _FoldResult:
         if stop.is_set():
             raise DeadlinePassed("the evaluation was given up")
         started = time.monotonic()
         fold = self.folds[number]
-        at_once = max(1, self.experiment.resources.threads)
-        waves_left = self._waves() - number // at_once
+        threads, waves_left = plan.threads[number], plan.waves - number // plan.at_once
         own = deadline.share(_FIT_SHARE / waves_left)
         y = self.experiment.dataset.y
         train, valid, transforms = self._prefix(solution.prefix, number, threads, own)
@@ -366,11 +369,3 @@ class Evaluator:
             transforms = [*transforms, transform]
         self._prefixes.put((number, blocks), (train, valid, transforms))
         return train, valid, transforms
-
-
-def _threads_per_fold(n_folds: int, threads: int) -> list[int]:
-    """Threads for each fold's fit, so that the last, incomplete wave uses all cores too."""
-    if threads > n_folds:
-        return [threads // n_folds] * n_folds
-    last = n_folds % threads
-    return [1] * (n_folds - last) + [threads // last for _ in range(last)]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
+_PART_VALUES = 1 << 20
+"""Values that are in double precision at a time."""
 
 
 @dataclass(frozen=True)
@@ -20,21 +24,31 @@ class Taming:
     spread: np.ndarray
 
     @classmethod
-    def fit(cls, X: pd.DataFrame) -> tuple[Taming, np.ndarray]:
-        """Learn from training rows (n_rows, n_columns); returns them tamed, too, as float64 rows for the solver."""
-        # In place on one copy: wide one-hot tables are large, and folds are fitted side by side.
-        rows: np.ndarray = X.to_numpy(dtype=np.float64, copy=True)
-        centre = rows.mean(axis=0)
-        rows -= centre
-        spread = np.maximum(np.sqrt(np.einsum("ij,ij->j", rows, rows) / len(rows)), 1.0)
-        rows /= spread
-        return cls(centre, spread), rows
+    def fit(cls, X: pd.DataFrame) -> Taming:
+        """Learn from training rows (n_rows, n_columns)."""
+        raw = cls(np.zeros(X.shape[1]), np.ones(X.shape[1]))
+        total = sum((rows.sum(axis=0) for _, rows in raw.parts(X)), np.zeros(X.shape[1]))
+        centred = cls(total / len(X), raw.spread)
+        squares = sum((np.einsum("ij,ij->j", rows, rows) for _, rows in centred.parts(X)), np.zeros(X.shape[1]))
+        return cls(centred.centre, np.maximum(np.sqrt(squares / len(X)), 1.0))
 
-    def apply(self, X: pd.DataFrame) -> np.ndarray:
-        """Frame (n_rows, n_columns) → float64 rows for the solver."""
-        tamed: np.ndarray = X.to_numpy(dtype=np.float64, copy=True)
-        tamed -= self.centre
-        tamed /= self.spread
+    def parts(self, X: pd.DataFrame) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the tamed rows in float64 part by part, each with its place: wide one-hot tables are large, and a copy of one in
+        double precision is what would fill the memory."""
+        values = X.to_numpy()
+        step = max(1, _PART_VALUES // max(X.shape[1], 1))
+        for start in range(0, len(values), step):
+            part = slice(start, min(start + step, len(values)))
+            rows = values[part].astype(np.float64, order="C")
+            rows -= self.centre
+            rows /= self.spread
+            yield part, rows
+
+    def apply(self, X: pd.DataFrame, dtype: type[np.floating] = np.float64) -> np.ndarray:
+        """Frame (n_rows, n_columns) → tamed rows."""
+        tamed = np.empty(X.shape, dtype=dtype)
+        for part, rows in self.parts(X):
+            tamed[part] = rows
         return tamed
 
 

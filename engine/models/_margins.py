@@ -42,7 +42,8 @@ def fit_machine(machine: Any, data: TrainingData) -> FittedMargins:
     from sklearn.base import clone
     from sklearn.linear_model import LogisticRegression
 
-    taming, rows = Taming.fit(data.X)
+    taming = Taming.fit(data.X)
+    rows = taming.apply(data.X)
     if data.kind == "regression":
         centre, spread = float(data.y.mean()), float(data.y.std()) or 1.0
         _quiet_fit(machine, rows, (data.y - centre) / spread, data.weight)

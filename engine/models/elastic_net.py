@@ -37,7 +37,8 @@ def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
 
 def _fit(data: TrainingData) -> FittedModel:
     data.deadline.check("starting an elastic net")
-    taming, rows = Taming.fit(data.X)
+    taming = Taming.fit(data.X)
+    rows = taming.apply(data.X)
     regression = data.kind == "regression"
     centre, spread = (float(data.y.mean()), float(data.y.std()) or 1.0) if regression else (0.0, 1.0)
     target = (data.y[:, None] - centre) / spread if regression else np.eye(data.n_classes)[data.y]

@@ -7,7 +7,7 @@ seven classes on one core.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..native_threads import single_blas_thread
 from ..plugins import FittedModel, Model, Needs, ParamDict, TrainingData
 from ..shape import DataShape
 from ._linear_form import FittedLinear, Taming
+from ._newton import Problem, solve
 from ._rounds import Stopper
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 _NEWTON_COEFFICIENTS = 500
 """Newton's method builds and solves a square system of this many coefficients at most; L-BFGS takes over above."""
+_RIDGE_COEFFICIENTS = 2_000
 _ROUNDS_AT_MOST = 12
 
 
@@ -36,12 +38,12 @@ def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
 
 def _fit(data: TrainingData) -> FittedModel:
     data.deadline.check("starting a linear model")
-    taming, rows = Taming.fit(data.X)
+    taming = Taming.fit(data.X)
     with single_blas_thread():
-        return _ridge(data, rows, taming) if data.kind == "regression" else _logistic(data, rows, taming)
+        return _ridge(data, taming) if data.kind == "regression" else _logistic(data, taming)
 
 
-def _ridge(data: TrainingData, rows: np.ndarray, taming: Taming) -> FittedLinear:
+def _ridge(data: TrainingData, taming: Taming) -> FittedLinear:
     """Fit ridge; without a penalty take the one with the least leave-one-out error, exact from one decomposition."""
     from sklearn.linear_model import Ridge, RidgeCV
 
@@ -49,26 +51,31 @@ def _ridge(data: TrainingData, rows: np.ndarray, taming: Taming) -> FittedLinear
     if penalty is None:
         probe = _probe(data)
         weight = None if data.weight is None else data.weight[probe]
-        penalty = RidgeCV(alphas=_PENALTIES).fit(rows[probe], data.y[probe], sample_weight=weight).alpha_
-    model = Ridge(alpha=float(penalty)).fit(rows, data.y, sample_weight=data.weight)
+        rows = taming.apply(data.X.iloc[probe])
+        penalty = RidgeCV(alphas=_PENALTIES).fit(rows, data.y[probe], sample_weight=weight).alpha_
+    if data.X.shape[1] <= _RIDGE_COEFFICIENTS:
+        point, _ = solve(Problem(data.X, taming, data.y, data.weight, False, float(penalty)), data.deadline)
+        return FittedLinear(taming, point[:-1, None], point[-1:], regression=True)
+    model = Ridge(alpha=float(penalty), copy_X=False).fit(taming.apply(data.X), data.y, sample_weight=data.weight)
     return FittedLinear(taming, model.coef_.reshape(-1, 1), np.atleast_1d(model.intercept_), regression=True)
 
 
-def _logistic(data: TrainingData, rows: np.ndarray, taming: Taming) -> FittedLinear:
+def _logistic(data: TrainingData, taming: Taming) -> FittedLinear:
     """Fit a (multinomial) logistic regression; without a penalty take the best of six on a fifth of the rows."""
     if len(np.unique(data.y)) < 2:
         return FittedLinear(
-            taming, np.zeros((rows.shape[1], data.n_classes)), np.zeros(data.n_classes), regression=False
+            taming, np.zeros((data.X.shape[1], data.n_classes)), np.zeros(data.n_classes), regression=False
         )
     penalty, shortened, start = data.params["penalty"], False, None
     if penalty is None:
-        penalty, shortened, start = _choose_penalty(data, rows)
-    model, cut = _solve(data, rows, data.y, data.weight, float(penalty), start)
-    return FittedLinear(taming, model.coef_.T.copy(), model.intercept_.copy(), regression=False, cut=cut or shortened)
+        penalty, shortened, start = _choose_penalty(data, taming)
+    fitted = _solve(data, taming, slice(None), float(penalty), start)
+    fitted.cut = fitted.cut or shortened
+    return fitted
 
 
-def _choose_penalty(data: TrainingData, rows: np.ndarray) -> tuple[float, bool, Any]:
-    """Return the penalty with the least log loss on held-out rows, whether the clock shortened the search, and the estimator.
+def _choose_penalty(data: TrainingData, taming: Taming) -> tuple[float, bool, FittedLinear | None]:
+    """Return the penalty with the least log loss on held-out rows, whether the clock shortened the search, and the model.
 
     From the strongest penalty on, each begins where the one before ended; where two in a row are worse, weaker ones would be too.
     """
@@ -80,44 +87,60 @@ def _choose_penalty(data: TrainingData, rows: np.ndarray) -> tuple[float, bool, 
     held = held[np.isin(data.y[held], classes)]
     if len(classes) < 2 or not len(held):
         return 1.0, False, None
-    weight = None if data.weight is None else data.weight[fit]
-    part, best_loss, best, worse, model = rows[fit], np.inf, (1.0, None), 0, None
+    weight = None if data.weight is None else data.weight[held]
+    best: tuple[float, FittedLinear | None] = (1.0, None)
+    best_loss, worse, fitted = np.inf, 0, None
     for penalty in reversed(_PENALTIES):
-        if model is not None and data.deadline.remaining() < data.deadline.budget_s / 2:
+        if fitted is not None and data.deadline.remaining() < data.deadline.budget_s / 2:
             return best[0], True, best[1]
-        model, cut = _solve(data, part, data.y[fit], weight, penalty, model)
-        if cut:
+        fitted = _solve(data, taming, fit, penalty, fitted)
+        if fitted.cut:
             return best[0], True, best[1]
-        loss = log_loss(
-            data.y[held],
-            model.predict_proba(rows[held]),
-            labels=classes,
-            sample_weight=None if data.weight is None else data.weight[held],
-        )
+        loss = log_loss(data.y[held], fitted.predict(data.X.iloc[held]), labels=classes, sample_weight=weight)
         if loss < best_loss:
-            best_loss, best, worse = loss, (penalty, model), 0
+            best_loss, best, worse = loss, (penalty, fitted), 0
         elif (worse := worse + 1) == 2:
             break
     return best[0], False, best[1]
 
 
 def _solve(
-    data: TrainingData, rows: np.ndarray, y: np.ndarray, weight: np.ndarray | None, penalty: float, start: Any = None
-) -> tuple[Any, bool]:
-    """Iterate in short stretches, so that the clock can end them, from where `start` ended; return the estimator and whether it was
-    cut."""
+    data: TrainingData, taming: Taming, part: np.ndarray | slice, penalty: float, start: FittedLinear | None
+) -> FittedLinear:
+    """Fit on a part of the rows, from where another fit ended."""
+    X, y = data.X.iloc[part], data.y[part]
+    weight = None if data.weight is None else data.weight[part]
+    n_classes = len(np.unique(y))
+    if start is not None and start.coefficients.shape[1] != (1 if n_classes == 2 else n_classes):
+        start = None
+    if n_classes > 2 or X.shape[1] > _NEWTON_COEFFICIENTS:
+        return _multinomial(data, taming, taming.apply(X), y, weight, penalty, start)
+    begin = None if start is None else np.append(start.coefficients[:, 0], start.intercept)
+    point, cut = solve(Problem(X, taming, y, weight, True, penalty), data.deadline, begin)
+    return FittedLinear(taming, point[:-1, None], point[-1:], regression=False, cut=cut)
+
+
+def _multinomial(
+    data: TrainingData,
+    taming: Taming,
+    rows: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray | None,
+    penalty: float,
+    start: FittedLinear | None,
+) -> FittedLinear:
+    """Iterate in short stretches, so that the clock can end them."""
     from scipy.linalg import LinAlgWarning
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    scores = 1 if data.n_classes == 2 else data.n_classes
-    newton = rows.shape[1] * scores <= _NEWTON_COEFFICIENTS
+    newton = rows.shape[1] * data.n_classes <= _NEWTON_COEFFICIENTS
     stretch = 8 if newton else 25
     model = LogisticRegression(
         C=1.0 / penalty, solver="newton-cholesky" if newton else "lbfgs", max_iter=stretch, warm_start=True
     )
-    if start is not None and len(start.classes_) == data.n_classes:
-        model.coef_, model.intercept_ = start.coef_.copy(), start.intercept_.copy()
+    if start is not None:
+        model.coef_, model.intercept_ = start.coefficients.T.copy(), start.intercept.copy()
     stopper = Stopper(data.deadline, patience=_ROUNDS_AT_MOST)
     for done in range(1, _ROUNDS_AT_MOST + 1):
         with warnings.catch_warnings():
@@ -127,7 +150,7 @@ def _solve(
             model.fit(rows, y, sample_weight=weight)
         if int(np.max(model.n_iter_)) < stretch or stopper.stop_after(done):
             break
-    return model, stopper.cut
+    return FittedLinear(taming, model.coef_.T.copy(), model.intercept_.copy(), regression=False, cut=stopper.cut)
 
 
 def _probe(data: TrainingData) -> np.ndarray:
@@ -140,7 +163,7 @@ def _probe(data: TrainingData) -> np.ndarray:
 
 def _cost(shape: DataShape) -> float:
     scores = max(1, shape.n_classes - 1)
-    per_value = 1.5e-7 if shape.kind == "regression" else 3e-7 * min(scores, 2)
+    per_value = 1e-7 if shape.n_classes <= 2 else 6e-7
     width = shape.dense_columns * scores
     return 0.05 + shape.n_rows * width * (per_value + 2e-10 * min(width, _NEWTON_COEFFICIENTS))
 

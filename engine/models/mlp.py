@@ -46,7 +46,7 @@ class FittedNetwork:
 
         In double precision: in single, the last digits depend on where the rows lie in memory.
         """
-        return self.forward(self.taming.apply(X).astype(np.float64))
+        return self.forward(self.taming.apply(X))
 
     def forward(self, rows: np.ndarray) -> np.ndarray:
         """Tamed rows → outputs."""
@@ -94,9 +94,8 @@ def _train(data: TrainingData) -> FittedNetwork:
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
     params = data.params
-    taming, tamed = Taming.fit(data.X)
-    rows = tamed.astype(np.float32)
-    del tamed
+    taming = Taming.fit(data.X)
+    rows = taming.apply(data.X, np.float32)
     regression = data.kind == "regression"
     centre, spread = (float(data.y.mean()), float(data.y.std()) or 1.0) if regression else (0.0, 1.0)
     y = (data.y - centre) / spread if regression else data.y
@@ -111,7 +110,7 @@ def _train(data: TrainingData) -> FittedNetwork:
     stopper = Stopper(data.deadline, patience=8)
     options = {} if regression else {"classes": np.arange(data.n_classes)}
     fitted = best = FittedNetwork(taming, [], [], centre, spread, data.kind, data.n_classes)
-    held_out = None if data.early is None else taming.apply(data.early.X).astype(np.float32)
+    held_out = None if data.early is None else taming.apply(data.early.X, np.float32)
     for epoch in range(1, epochs + 1):
         with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)

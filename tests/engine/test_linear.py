@@ -1,0 +1,96 @@
+"""The linear learner's own solver beside scikit-learn's, and how folds share the memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from component_tables import full_shape
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mle_star.engine.deadline import Deadline
+from mle_star.engine.models import _linear_form, _newton
+from mle_star.engine.models._linear_form import Taming
+from mle_star.engine.models._newton import Problem, solve
+from mle_star.engine.plugins import Needs
+from mle_star.engine.side_by_side import side_by_side
+from sklearn.linear_model import LogisticRegression, Ridge
+
+
+def problem(seed: int, logistic: bool, penalty: float, weighted: bool = False) -> Problem:
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame(rng.normal(size=(400, 6)).astype(np.float32) * [1, 1, 5, 1, 0.1, 100])
+    score = X[0] - 0.5 * X[1] + 0.01 * X[5] + rng.normal(size=400)
+    y = (score > 0.3).to_numpy(dtype=np.int64) if logistic else score.to_numpy()
+    weight = rng.uniform(0.5, 2.0, 400) if weighted else None
+    return Problem(X, Taming.fit(X), y, weight, logistic, penalty)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("penalty", [0.01, 1.0, 300.0])
+def test_two_classes_are_fitted_as_by_scikit_learn(penalty: float, weighted: bool) -> None:
+    asked = problem(0, True, penalty, weighted)
+    point, cut = solve(asked, Deadline(60))
+    rows = asked.taming.apply(asked.X)
+    reference = LogisticRegression(C=1.0 / penalty, tol=1e-8, max_iter=1000).fit(rows, asked.y, asked.weight)
+    np.testing.assert_allclose(point[:-1], reference.coef_[0], atol=2e-3)
+    assert point[-1] == pytest.approx(reference.intercept_[0], abs=2e-3)
+    assert not cut
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_values_are_fitted_as_by_scikit_learn_in_parts_as_well(weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_linear_form, "_PART_VALUES", 100)
+    asked = problem(1, False, 3.0, weighted)
+    point, _ = solve(asked, Deadline(60))
+    reference = Ridge(alpha=3.0).fit(asked.taming.apply(asked.X), asked.y, asked.weight)
+    np.testing.assert_allclose(point[:-1], reference.coef_, atol=1e-6)
+    assert point[-1] == pytest.approx(reference.intercept_, abs=1e-6)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([1e-6, 0.1, 10.0]), st.booleans())
+def test_a_fit_ends_with_finite_coefficients_where_columns_repeat_and_classes_are_apart(
+    seed: int, penalty: float, separable: bool
+) -> None:
+    asked = problem(seed, True, penalty)
+    X = pd.concat([asked.X, asked.X, pd.Series(np.ones(400, dtype=np.float32))], axis=1)
+    y = (X.iloc[:, 0] > 0).to_numpy(dtype=np.int64) if separable else asked.y
+    point, _ = solve(replace(asked, X=X, taming=Taming.fit(X), y=y), Deadline(60))
+    assert np.isfinite(point).all()
+
+
+def test_the_clock_ends_a_fit_with_what_it_has() -> None:
+    point, cut = solve(problem(2, True, 1.0), Deadline(0.0))
+    assert cut
+    assert np.abs(point).max() > 0.0
+
+
+def test_a_start_at_the_solution_costs_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, passes = problem(3, True, 1.0), []
+    solved, _ = solve(asked, Deadline(60))
+    original = _newton._pass
+    monkeypatch.setattr(_newton, "_pass", lambda *given: (passes.append(1), original(*given))[1])
+    solve(asked, Deadline(60), solved)
+    assert len(passes) == 2
+
+
+def test_folds_of_wide_dense_tables_are_fitted_one_after_the_other() -> None:
+    shape = replace(full_shape("binary"), n_rows=70_000, n_numeric=250)
+    dense, trees = Needs(scaling=True), Needs(numeric_only=False)
+    assert side_by_side(dense, shape, 4, 2).threads == (2, 2, 2, 2)
+    assert side_by_side(dense, shape, 4, 2).waves == 4
+    assert side_by_side(trees, shape, 4, 2).at_once == 2
+    assert side_by_side(dense, replace(shape, n_rows=7_000), 4, 2).waves == 2
+
+
+@pytest.mark.parametrize(
+    ("n_folds", "threads", "expected"),
+    [(5, 2, (1, 1, 1, 1, 2)), (4, 2, (1, 1, 1, 1)), (3, 8, (2, 2, 2)), (3, 1, (1, 1, 1)), (5, 4, (1, 1, 1, 1, 4))],
+)
+def test_no_core_is_idle_in_the_last_wave(n_folds: int, threads: int, expected: tuple[int, ...]) -> None:
+    plan = side_by_side(Needs(), full_shape("binary"), n_folds, threads)
+    assert plan.threads == expected
+    assert plan.alone == (sum(one == 1 for one in expected) if n_folds > threads else n_folds)
