@@ -9,6 +9,7 @@ full run's advantage as a share of what it gains over the dummy; one minute on o
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from statistics import fmean
 from unittest.mock import patch
 
 from main_job import JOBS, Job, holdout_score, run_here, single
-from mle_star.engine import baselines
+from mle_star.engine import baselines, defaults, refinement
 from mle_star.engine.experiment import Experiment
 from mle_star.engine.final import chosen
 from mle_star.engine.leaderboard import best_single, leaderboard
@@ -40,8 +41,23 @@ def without_portfolio() -> Iterator[None]:
 
 @contextmanager
 def without_questions() -> Iterator[None]:
-    """No structural questions to the first booster: ids, another target scale, features."""
+    """No structural questions to the first booster: ids, another target scale, encodings, features of groups."""
     with patch.object(baselines, "settle", lambda *_: []):
+        yield
+
+
+@contextmanager
+def without_bins() -> Iterator[None]:
+    """Linear models and networks get numbers standardised only."""
+    with patch.object(baselines, "other_scaling", lambda *_: None), patch.object(defaults, "_ROWS_FOR_BINS", math.inf):
+        yield
+
+
+@contextmanager
+def without_calibration() -> Iterator[None]:
+    """Refinement corrects no predictions."""
+    others = tuple(slot for slot in refinement._GROWING if slot != "post")
+    with patch.object(refinement, "_GROWING", others):
         yield
 
 
@@ -49,8 +65,10 @@ PARTS: dict[str, tuple[Callable[[], AbstractContextManager[None]] | None, dict[s
     "full": (None, {}),
     "portfolio": (without_portfolio, {}),
     "questions": (without_questions, {}),
+    "bins": (without_bins, {}),
     "research": (None, {"search_iterations": 0}),
     "refinement": (None, {"refinement_iterations": 0}),
+    "calibration": (without_calibration, {}),
 }
 COLUMNS = [*PARTS, "ensemble"]
 
