@@ -24,7 +24,7 @@ from .compare import accept, paired_comparison
 from .cross_fitting import cross_fitted_choice, cross_fitted_scores
 from .deadline import Deadline
 from .errors import DeadlinePassed, NotFound
-from .evaluation import Evaluation, stack_of
+from .evaluation import Evaluation, fit_seconds, stack_of
 from .experiment import Experiment
 from .leaderboard import best_single, leaderboard
 from .plugins import Ensemble, FittedEnsemble
@@ -32,12 +32,11 @@ from .pool import member_pool, pool_of
 
 log = logging.getLogger(__name__)
 
-_NO_SCORE = (DeadlinePassed, ValueError, ArithmeticError, np.linalg.LinAlgError)
+NO_SCORE = (DeadlinePassed, ValueError, ArithmeticError, np.linalg.LinAlgError)
 _FEW = 8
 _FEW_ROWS = 2_000
 _LEAD_OF_ANOTHER = 2.0
 """Standard errors by which a strategy must be better than an earlier one to be kept instead."""
-_FORESEEN_ROWS = 4_000
 _FIT_MARGIN = 1.1
 """Foreseen seconds are exceeded by a tenth now and then, and the checks after the fits want theirs."""
 
@@ -87,40 +86,6 @@ class EnsembleResult:
     without_limits: float | None = None
 
 
-def fit_seconds(members: Sequence[Evaluation], final_fits: float) -> float:
-    """Seconds `validate` needs for its fits of these members: all of them so many times on all rows, and one of them once more on a
-    fold, to be examined."""
-    final_s = final_fits * sum(member.refit_seconds for member in members)
-    return final_s + max((member.fold_refit_seconds for member in members), default=0.0)
-
-
-def expected_fit_seconds(experiment: Experiment, look: Deadline | None = None) -> float:
-    """The same for all final fits of the ensemble to come, as far as the pool tells now.
-
-    Parameters
-    ----------
-    look : Deadline, optional
-        Until when strategies are compared, as `build_ensemble` does, for the one that would be kept; by default it is the first
-        one, on a sample of rows.
-    """
-    pool = member_pool(experiment)
-    if not pool and leaderboard(experiment):
-        pool = [best_single(experiment).evaluation]
-    if len(pool) < 2:
-        return fit_seconds(pool, experiment.final_fits)
-    if look is not None:
-        kept = {member.key for member in _choose(experiment, look, pool, _strategies(experiment, None)).members}
-        return fit_seconds([member for member in pool if member.key in kept], experiment.final_fits)
-    first = _strategies(experiment, None)[0]
-    members = members_for(first, pool)
-    covered = experiment.evaluator.covered
-    rows = covered[:: len(covered) // _FORESEEN_ROWS + 1]
-    fitted = first.fit(stack_of(members, rows), experiment.dataset.y[rows], experiment.task, experiment.seed)
-    weights = fitted.weights or [1.0] * len(members)
-    used = [member for member, weight in zip(members, weights, strict=True) if weight > 0.0]
-    return fit_seconds(used, experiment.final_fits)
-
-
 def build_ensemble(
     experiment: Experiment, deadline: Deadline, strategies: Sequence[str] | None = None, rounds: int = 5
 ) -> EnsembleResult:
@@ -135,21 +100,21 @@ def build_ensemble(
     """
     # Where the time allowed the dummy alone, that is the best so far, and there is nothing to combine.
     pool = member_pool(experiment) or [best_single(experiment).evaluation]
-    chosen = _strategies(experiment, strategies)
+    chosen = strategies_for(experiment, strategies)
     if strategies is None:
         chosen = chosen[:rounds]
 
     def tell(strategy: str, done: int, score: float | None) -> None:
         experiment.progress("ensemble", f"{strategy} scored", done, len(chosen), score)
 
-    result = _choose(experiment, deadline, pool, chosen, tell)
+    result = compare_with_best(experiment, deadline, pool, chosen, tell)
     if experiment.limits:
         result = replace(result, without_limits=_best_without_limits(experiment, deadline))
     experiment.record("ensemble", asdict(result))
     return result
 
 
-def _choose(
+def compare_with_best(
     experiment: Experiment,
     deadline: Deadline,
     pool: Sequence[Evaluation],
@@ -182,12 +147,12 @@ def _best_without_limits(experiment: Experiment, deadline: Deadline) -> float:
     everything = pool_of(experiment, leaderboard(experiment)) or [best_single(experiment).evaluation]
     means = [float(np.mean(cross_fitted_choice(experiment, everything)))]
     if len(everything) > 1 and not deadline.passed:
-        first = _strategies(experiment, None)[0]
+        first = strategies_for(experiment)[0]
         try:
             means.append(
                 float(np.mean(cross_fitted_scores(experiment, first, members_for(first, everything), deadline)))
             )
-        except _NO_SCORE as error:
+        except NO_SCORE as error:
             log.info("no ensemble without limits: %s", error)
     return max(means) if experiment.task.metric.greater_is_better else min(means)
 
@@ -233,7 +198,7 @@ def _score(
     clock = Deadline(deadline.remaining())
     try:
         scores = cross_fitted_scores(experiment, strategy, members, deadline)
-    except _NO_SCORE as error:
+    except NO_SCORE as error:
         return StrategyScore(strategy.key, None, None, None, len(members), clock.elapsed(), str(error)[:200]), None
     found = paired_comparison(scores, reference, experiment.task.metric, experiment.evaluator.test_train_ratio)
     unsure = _in_doubt(experiment) and found.mean_gain > -_lead(experiment) * found.standard_error
@@ -264,7 +229,7 @@ def members_for(strategy: Ensemble, pool: Sequence[Evaluation]) -> list[Evaluati
     return list(best.values())[:_FEW]
 
 
-def _strategies(experiment: Experiment, names: Sequence[str] | None) -> list[Ensemble]:
+def strategies_for(experiment: Experiment, names: Sequence[str] | None = None) -> list[Ensemble]:
     """Strategies by these names, or all that fit the task; where time orders the folds, those of equal weights."""
     known = registry.ensembles()
     for name in names or ():

@@ -224,7 +224,9 @@ class Evaluator:
         """What the learner of a solution gets on a fold."""
         shape = self.experiment.shape
         for block in solution.prefix:
-            shape = registry.component(block.slot, block.component).widens(shape)
+            component = registry.components(block.slot).get(block.component)
+            # One that is gone by now fails when it is fitted, with a reason.
+            shape = shape if component is None else component.widens(shape)
         return replace(shape, n_rows=len(self.folds[-1].train))
 
     def _side_by_side(self, solution: Solution, shape: DataShape | None = None) -> SideBySide:

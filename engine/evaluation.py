@@ -14,10 +14,11 @@ from .errors import Failure
 from .limits import Footprint
 from .solution import Solution
 
-_REFIT_SHARE, _REFIT_SHARE_OF_FORESTS = 0.5, 0.8
+_REFIT_SHARE = 0.5
+_REFIT_SHARE_OF: dict[str, float] = {"forest": 0.8, "linear": 1.0, "network": 1.0, "svm": 1.0}
 """Seconds of a fit with all threads per second of one on (mostly) one thread, which also has rounds beyond the best (seen on two
 threads: 0.4 from 5,000 rows on, 0.6 on 1,100). Full-depth trees grow faster than their rows, and a forest takes about as long to
-save as a third of its fit."""
+save as a third of its fit; some families use one thread."""
 _PROPORTIONAL_GROWTH, _GROWTH_BEYOND = 2.0, 0.75
 """Up to this growth of the rows a fit takes as many times as long; beyond, its time grows by this power: what boosters do for
 each leaf and each column weighs less (seen: half of a proportional estimate at 4 to 12 times the rows)."""
@@ -99,7 +100,7 @@ class Evaluation:
     @property
     def fold_refit_seconds(self) -> float:
         """Expected seconds of one fit on the rows of a training fold with all threads; the folds had mostly one."""
-        share = _REFIT_SHARE_OF_FORESTS if self._family == "forest" else _REFIT_SHARE
+        share = _REFIT_SHARE_OF.get(self._family, _REFIT_SHARE)
         return float(share * np.mean(self.fold_seconds)) if self.fold_seconds else 0.0
 
     @property
@@ -166,3 +167,10 @@ def rough_seconds(seconds: float) -> float:
 def stack_of(members: Sequence[Evaluation], rows: np.ndarray | slice = slice(None)) -> np.ndarray:
     """Out-of-fold predictions of these rows (all by default), (n_members, n_rows, n_outputs) float64."""
     return np.stack([member.oof[rows] for member in members if member.oof is not None]).astype(np.float64)
+
+
+def fit_seconds(members: Sequence[Evaluation], final_fits: float) -> float:
+    """Seconds `validate` needs for its fits of these members: all of them so many times on all rows, and one of them once more on a
+    fold, to be examined."""
+    final_s = final_fits * sum(member.refit_seconds for member in members)
+    return final_s + max((member.fold_refit_seconds for member in members), default=0.0)

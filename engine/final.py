@@ -23,7 +23,7 @@ import pandas as pd
 
 from .deadline import Deadline
 from .ensembling import fit_ensemble
-from .errors import InvalidInput, NotFound, Refused
+from .errors import DeadlinePassed, InvalidInput, NotFound, Refused
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
 from .freed_memory import return_freed_memory
@@ -135,8 +135,9 @@ class FinalModel:
 def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, deadline: Deadline) -> FinalModel:
     """Fit the chosen members on the rows at `positions`; a learner that gains nothing from so many gets a sample of them.
 
-    Members that do not fit into the time are left out, the largest weights kept first. At least one is always fitted; where even
-    that would take too long on all these rows, on as many as the time allows, drawn by the split's rule (see `n_rows`).
+    Members that do not fit into the time are left out, the largest weights kept first; where the strategy is no weighted mean and
+    cannot do without one, the best of those that were fitted stands alone. At least one is always fitted; where even that would
+    take too long on all these rows, on as many as the time allows, drawn by the split's rule (see `n_rows`).
     """
     fitted: list[tuple[int, FittedSolution]] = []
     members, order = list(choice.members), list(range(len(choice.members)))
@@ -153,14 +154,24 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
     rows = TrainingRows(setting, dataset.table, dataset.y, positions, experiment.resources.threads, deadline, solutions)
     for done, number in enumerate(order):
         member = members[number]
-        if fitted and choice.weights is not None and member.refit_seconds > deadline.remaining():
+        if fitted and member.refit_seconds > deadline.remaining():
+            if choice.weights is None:
+                break
             continue
-        fitted.append((number, fit_solution(rows, member.solution, member.refit_rounds)))
+        try:
+            fitted.append((number, fit_solution(rows, member.solution, member.refit_rounds)))
+        except DeadlinePassed:
+            if not fitted:
+                raise
+            continue
         return_freed_memory()
         experiment.progress("final model", f"{member.solution.model.component} fitted", done + 1, len(choice.members))
     fitted.sort(key=lambda pair: pair[0])
-    kept_weights = None
-    if choice.weights is not None:
+    kept_weights: tuple[float, ...] | None = None
+    if choice.weights is None and len(fitted) < len(members):
+        metric = experiment.task.metric
+        fitted, kept_weights = [max(fitted, key=lambda pair: metric.gain(members[pair[0]].mean, 0.0))], (1.0,)
+    elif choice.weights is not None:
         kept = [choice.weights[number] for number, _ in fitted]
         kept_weights = tuple(weight / sum(kept) for weight in kept)
     ensemble = None if kept_weights is not None else fit_ensemble(experiment, choice.strategy, choice.members)
@@ -168,6 +179,32 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
         Schema.of(dataset), experiment.dataset.target, not experiment.task.is_classification,
         experiment.task.classes, [solution for _, solution in fitted], kept_weights, ensemble, len(positions),
     )  # fmt: skip
+
+
+def refit_members(
+    experiment: Experiment, choice: Chosen, model: FinalModel, positions: np.ndarray, deadline: Deadline
+) -> int:
+    """Fit members of a model again on the rows at `positions`, in its place, the largest weights first, as far as the time allows;
+    returns how many. One that the clock cuts is worth less than what was there, which stays."""
+    order = list(range(len(choice.members)))
+    if choice.weights is not None:
+        weights = choice.weights
+        order.sort(key=lambda number: -weights[number])
+    dataset, setting = experiment.dataset, experiment.evaluator.setting
+    solutions = [choice.members[number].solution for number in order]
+    rows = TrainingRows(setting, dataset.table, dataset.y, positions, experiment.resources.threads, deadline, solutions)
+    again = 0
+    for number in order:
+        member = choice.members[number]
+        if member.refit_seconds > deadline.remaining():
+            rows.done_with(member.solution)
+            continue
+        fitted = fit_solution(rows, member.solution, member.refit_rounds)
+        if not fitted.model.cut or member.cut:
+            model.members[number], again = fitted, again + 1
+        return_freed_memory()
+    model.n_rows = len(positions) if again else model.n_rows
+    return again
 
 
 def _share_of_rows(member: Evaluation, seconds: float) -> float:

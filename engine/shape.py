@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .task import TaskKind
 
 _BINNED_COLUMNS_AT_MOST, _BINNED_VALUES_AT_MOST = 256, 20_000_000
+_ONEHOT_LEVELS = 50
 _FEWEST_BINS, _MOST_BINS = 4, 48
 
 
@@ -43,11 +44,18 @@ class DataShape:
 
     @property
     def dense_columns(self) -> int:
-        """Columns of a table of numbers, one-hot where categories are: a rule of thumb, for what a fit costs."""
-        return self.n_numeric + 6 * self.n_categorical + self.n_boolean + 2 * self.n_datetime + 20 * self.n_text
+        """Columns of a table of numbers, one-hot where categories are: a rule of thumb, for what a fit costs, with a third of the
+        most levels for each category."""
+        levels = max(2, min(self.max_levels, _ONEHOT_LEVELS) // 3)
+        return self.n_numeric + levels * self.n_categorical + self.n_boolean + 2 * self.n_datetime + 20 * self.n_text
+
+    @property
+    def room_for_bins(self) -> int:
+        """Bins for each number that fit into the memory."""
+        return min(_BINNED_COLUMNS_AT_MOST, _BINNED_VALUES_AT_MOST // max(self.n_rows, 1)) // max(self.n_numeric, 1)
 
     @property
     def bins(self) -> int:
-        """Bins of a number that is taken piecewise: finer on more rows, as long as they fit into the memory; 0: they do not."""
-        room = min(_BINNED_COLUMNS_AT_MOST, _BINNED_VALUES_AT_MOST // max(self.n_rows, 1)) // max(self.n_numeric, 1)
+        """Bins of a number that is taken piecewise: finer on more rows, as long as there is room; 0 where that is too few."""
+        room = self.room_for_bins
         return 0 if room < _FEWEST_BINS else max(_FEWEST_BINS, min(int(math.sqrt(self.n_rows) / 4), room, _MOST_BINS))

@@ -1,7 +1,6 @@
 """Validation: is the chosen model good, certain and safe enough to use? Findings, estimates, gates, a verdict, and the final model.
 
-The model fitted on development rows is saved before anything else, so that something deployable exists whatever the clock does;
-with enough time it is then replaced by one fitted on all rows. What the clock did not allow is reported as not applicable.
+What the clock did not allow is reported as not applicable.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ import numpy as np
 
 from .checking import NO_TIME, CheckOutcome, by_severity, run_checks, sample
 from .compare import Interval, interval_of_next, paired_comparison
-from .deadline import Deadline
-from .ensembling import fit_seconds
-from .errors import Cancelled, DeadlinePassed, MleStarError
-from .examination import Examination, examine_fold, heaviest
+from .errors import Cancelled, DeadlinePassed
+from .examination import Examination, examine_fold
 from .experiment import Experiment
-from .final import Chosen, FinalModel, chosen, fit_final, load, refit_seconds, save
+from .final import Chosen, FinalModel, chosen
+from .final_fits import FinalFits
 from .gates import Gate, GateResult, choose_gates, judge
 from .holdout import Holdout, choice_key, read_holdout, recorded_holdout
 from .leaderboard import Ranked, leaderboard
@@ -33,8 +31,6 @@ Verdict = Literal["READY", "NOT READY"]
 
 _REPORT_S = 2.5
 _REPORT_SHARE = 0.3
-_CHECKS_SHARE = 0.4
-"""Of the seconds set aside for validation, for what follows the fits: the checks of the model."""
 _TRIED_ROWS = 2_000
 _FROM_OOF = ("CONSTANT_PREDICTIONS", "DUPLICATE_OPTIMISM")
 """Checks of the choice's out-of-fold predictions."""
@@ -140,11 +136,7 @@ class _Inspection:
     def __init__(self, experiment: Experiment, choice: Chosen) -> None:
         self.experiment = experiment
         self.choice = choice
-        self.deadline: Deadline = experiment.deadline
-        self.notes: list[str] = []
-        self.model: FinalModel | None = None
-        self.model_rows = "none"
-        self.fitted: Chosen | None = None
+        self.fits = FinalFits(experiment, choice)
         self.recorded: Holdout | None = recorded_holdout(experiment)
         self.holdout_note = "no rows were sealed"
 
@@ -152,15 +144,6 @@ class _Inspection:
     def holdout(self) -> Holdout | None:
         """The reading of the sealed rows by this very choice."""
         return self.recorded if self.recorded is not None and self.recorded.belongs_to(self.choice) else None
-
-    @property
-    def complete(self) -> bool:
-        """Whether the saved model is the choice with all its members."""
-        if self.model is None or self.fitted is None:
-            return False
-        return choice_key(self.fitted) == choice_key(self.choice) and len(self.model.members) == len(
-            self.choice.members
-        )
 
     def run(self, gates: Sequence[Gate], checks: Sequence[str] | None) -> Validation:
         experiment, choice = self.experiment, self.choice
@@ -170,28 +153,29 @@ class _Inspection:
         outcomes = run_checks(experiment, "data", checks)
         rows = experiment.dataset.frame.iloc[sample(experiment.split.development, _TRIED_ROWS, experiment.seed)]
         self._tell("fitting the model on all rows", 2)
-        self._refit_on_all_rows()
-        speed = measure_speed(self.model, rows, self.deadline) if self.model else NotApplicable("no model was fitted")
+        self.fits.on_all_rows(self.holdout)
+        model, deadline, notes = self.fits.model, experiment.deadline, self.fits.notes
+        speed = measure_speed(model, rows, deadline) if model else NotApplicable("no model was fitted")
         self._tell("checking the model", 3)
         outcomes += [self._labelled(outcome) for outcome in run_checks(experiment, "model", checks)]
         examination = examine_fold(experiment, choice)
         reload: Reload | NotApplicable = NotApplicable("no model was fitted")
-        if self.model is not None:
-            reload = check_reload(self.model, experiment.run.model_path, rows, self.deadline)
+        if model is not None:
+            reload = check_reload(model, experiment.run.model_path, rows, deadline)
         if isinstance(reload, Reload) and reload.problem is not None:
-            self.notes.append(f"the saved model could not be used after loading: {reload.problem}")
+            notes.append(f"the saved model could not be used after loading: {reload.problem}")
         memory = peak_memory_mb()
         improvements = self._improvements()
         values = self._values(outcomes, improvements, examination, speed, reload, memory)
         results = judge(gates, values)
-        verdict, reasons = _verdict(results, self._shortfall())
+        verdict, reasons = _verdict(results, self.fits.shortfall())
         scores = np.asarray(choice.scores)
         return Validation(
             verdict, reasons, choice.strategy, choice_key(choice), choice.mean,
             float(scores.std(ddof=1)) if len(scores) > 1 else 0.0, choice.scores,
             self._cv_interval(),
             self.holdout, self.holdout_note, improvements, _known(examination), _known(speed), _known(reload),
-            _known(memory), self.model_rows, results, tuple(outcomes), tuple(self.notes), choice.weights is None,
+            _known(memory), self.fits.rows, results, tuple(outcomes), tuple(notes), choice.weights is None,
         )  # fmt: skip
 
     def _cv_interval(self) -> Interval | None:
@@ -223,21 +207,21 @@ class _Inspection:
             )
         if self.recorded is not None or len(split.holdout) == 0:
             return
-        self._fit(split.development, "development rows")
-        if self.model is None or not self.complete:
+        self.fits.on(split.development, "development rows")
+        if self.fits.model is None or not self.fits.complete:
             # The score of a part would be recorded as that of the whole: the seal stays until there is time for all members.
             self.holdout_note = NO_TIME
             return
-        reading = self._read(self.model)
+        reading = self._read(self.fits.model)
         if isinstance(reading, NotApplicable):
             self.holdout_note = reading.reason
         else:
-            self.recorded, self.holdout_note = reading, f"read now, once, with the model fitted on {self.model_rows}"
+            self.recorded, self.holdout_note = reading, f"read now, once, with the model fitted on {self.fits.rows}"
 
     def _read(self, model: FinalModel) -> Holdout | NotApplicable:
         """Read the holdout; a model that does not predict its rows must not take the rest of the validation with it."""
         try:
-            return read_holdout(self.experiment, self.choice, model, self.deadline)
+            return read_holdout(self.experiment, self.choice, model, self.experiment.deadline)
         except Cancelled:
             raise
         except DeadlinePassed:
@@ -245,90 +229,6 @@ class _Inspection:
         except Exception as error:
             log.warning("the holdout could not be read", exc_info=True)
             return NotApplicable(f"it could not be read ({type(error).__name__}: {str(error)[:120]})")
-
-    def _refit_on_all_rows(self) -> None:
-        """Replace the model on development rows; where it stays, it gets the reading of the holdout into its description."""
-        before = self.model_rows
-        self._try_all_rows()
-        if self.model is None or self.fitted is None or self.holdout is None:
-            return
-        if self.model_rows == before:
-            about = self._about(self.model, self.fitted, self.model_rows)
-            save(self.model, self.experiment.run.model_path, about)
-
-    def _try_all_rows(self) -> None:
-        everything = np.arange(self.experiment.dataset.n_rows)
-        checks_s = _CHECKS_SHARE * self.experiment.validation_s
-        needed_s = fit_seconds(self.choice.members, 1.0) + checks_s
-        if self.model is not None and needed_s > self.deadline.remaining():
-            self.notes.append(f"no time was left to refit on all rows: the saved model was fitted on {self.model_rows}")
-            return
-        # Two ensembles of forests at once fill gigabytes; the first one lies on the disk.
-        members, self.model = len(self.model.members) if self.model is not None else 0, None
-        self._fit(everything, "all rows", members)
-        if self.model is None and members:
-            self.model = load(self.experiment.run.model_path)
-
-    def _fit(self, positions: np.ndarray, rows: str, least_members: int = 0) -> None:
-        """Fit and save, unless an earlier model has more members; where the whole choice does not fit into the time, its heaviest
-        member alone."""
-        single = Chosen.alone(heaviest(self.choice))
-        too_slow = self.choice.weights is None and refit_seconds(self.choice) > self.deadline.remaining()
-        for attempt in (single,) if too_slow else (self.choice, single):
-            try:
-                model = fit_final(self.experiment, attempt, positions, self._clock(attempt, least_members))
-            except (MleStarError, MemoryError) as error:
-                self.notes.append(f"fitting {attempt.strategy} on {rows} failed: {str(error)[:160]}")
-                continue
-            except Exception as error:
-                log.warning("the final fit failed", exc_info=True)
-                said = f"{type(error).__name__}: {str(error)[:160]}"
-                self.notes.append(f"fitting {attempt.strategy} on {rows} failed: {said}")
-                continue
-            if len(model.members) < least_members:
-                self.notes.append(f"the time did not allow all members on {rows}: the model on {self.model_rows} stays")
-                return
-            seen = rows if model.n_rows == len(positions) else f"{model.n_rows:,} of {len(positions):,} ({rows})"
-            sampled = {one.solution.model.component: one.n_rows for one in model.members if one.n_rows < model.n_rows}
-            seen += "".join(f"; {learner} on a sample of {n_rows:,}" for learner, n_rows in sampled.items())
-            save(model, self.experiment.run.model_path, self._about(model, attempt, seen))
-            self.model, self.fitted, self.model_rows = model, attempt, seen
-            return
-
-    def _clock(self, choice: Chosen, earlier: int) -> Deadline:
-        """The first fit of a single solution, which is whole where it is cut, leaves their time to the checks."""
-        left_s, checks_s = self.deadline.remaining(), _CHECKS_SHARE * self.experiment.validation_s
-        whole = earlier or len(choice.members) > 1
-        return self.deadline if whole else self.deadline.at_most(max(0.5 * left_s, left_s - checks_s))
-
-    def _shortfall(self) -> list[str]:
-        """Why the saved model is not the one that was validated; empty where it is."""
-        if self.model is None:
-            return ["no model could be fitted in the time left; raise time_budget_s"]
-        if self.complete:
-            return []
-        fitted, wanted = len(self.model.members), len(self.choice.members)
-        return [
-            f"the saved model holds {fitted} of {wanted} members for want of time; call validate again with more time_budget_s"
-        ]
-
-    def _about(self, model: FinalModel, fitted: Chosen, rows: str) -> dict[str, Any]:
-        """Describe a model; scores are None where members of what was scored are missing in it."""
-        task = self.experiment.task
-        whole = len(model.members) == len(fitted.members)
-        reading = self.recorded if whole and self.recorded is not None and self.recorded.belongs_to(fitted) else None
-        return {
-            "run_id": self.experiment.run.run_id,
-            "task": task.kind,
-            "metric": task.metric.key,
-            "cross_validation": fitted.mean if whole else None,
-            "holdout": reading.score if reading else None,
-            "strategy": fitted.strategy,
-            "choice": choice_key(fitted) if whole else None,
-            "fitted_on": rows,
-            "seed": self.experiment.seed,
-            "fingerprint": self.experiment.dataset.fingerprint,
-        }
 
     def _improvements(self) -> tuple[Improvement, ...]:
         """Against the dummy, and against the best linear model."""
@@ -370,7 +270,7 @@ class _Inspection:
             "train_gap": examination.reason if isinstance(examination, NotApplicable) else examination.gap,
             "fairness": "no sensitive column is named",
             "latency": speed.reason if isinstance(speed, NotApplicable) else speed.single_row_p95_ms,
-            "size": saved_mb(self.experiment.run.model_path) if self.model else "no model was fitted",
+            "size": saved_mb(self.experiment.run.model_path) if self.fits.model else "no model was fitted",
             "memory": memory.reason if isinstance(memory, NotApplicable) else memory,
             "reload": reload.reason if isinstance(reload, NotApplicable) else float(reload.changed),
         }

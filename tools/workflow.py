@@ -283,7 +283,7 @@ def _clock_before_validation(steps: list[Tool], experiment: Experiment, deadline
     Validation fits the chosen solutions, on development rows, on all, and one on a fold; what that takes is known better with
     every step.
     """
-    from ..engine.ensembling import expected_fit_seconds
+    from ..engine.forecast import expected_fit_seconds
 
     if not steps:
         return deadline

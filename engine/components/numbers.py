@@ -25,7 +25,9 @@ def matrix(table: Table, names: Sequence[str]) -> np.ndarray:
 
 def columns_of(values: np.ndarray, names: Sequence[str], index: pd.Index) -> pd.DataFrame:
     """Frame of float32 columns from values (n_rows, n_names), overflow clipped."""
-    return pd.DataFrame(np.clip(values, -_LARGEST, _LARGEST).astype(np.float32), index=index, columns=list(names))
+    return pd.DataFrame(
+        np.clip(values, -_LARGEST, _LARGEST).astype(np.float32, copy=False), index=index, columns=list(names)
+    )
 
 
 def with_numbers(table: Table, names: Sequence[str], values: np.ndarray) -> Table:

@@ -46,9 +46,8 @@ def numeric(table: Table) -> tuple[str, ...]:
     return tuple(table.columns(Role.NUMERIC))
 
 
-def standardised(table: Table) -> Scaled:
-    """Learn means and standard deviations of the numeric columns."""
-    names = numeric(table)
+def standardised(table: Table, names: tuple[str, ...]) -> Scaled:
+    """Learn means and standard deviations of these columns."""
     values = fill_unknown_columns(matrix(table, names))
     center = np.nanmean(values, axis=0)
     spread = np.nanstd(values, axis=0)

@@ -1,6 +1,6 @@
 """Ridge and two-class logistic regression by Newton's method, over the rows part by part.
 
-scikit-learn's solvers hold the whole table in double precision twice; here it stays as it came, and only a part is converted at a
+scikit-learn's solvers hold the whole table in double precision twice; here a fit leaves it as it came and converts a part at a
 time. Least squares take one step.
 """
 
@@ -16,7 +16,7 @@ from scipy.special import expit
 from ..deadline import Deadline
 from ._linear_form import Taming
 
-_STEPS_AT_MOST, _HALVINGS_AT_MOST = 50, 12
+_PASSES_AT_MOST, _SHORTEST_STEP = 100, 1e-4
 _SLOPE_AT_END = 1e-4
 """Of the mean loss, in any coefficient."""
 _RIDGE_OF_SINGULAR = 1e-8
@@ -55,24 +55,26 @@ def solve(problem: Problem, deadline: Deadline, start: np.ndarray | None = None)
     """
     point = np.zeros(problem.X.shape[1] + 1) if start is None else start
     total = len(problem.y) if problem.weight is None else float(problem.weight.sum())
+    begun_s = deadline.elapsed()
     here = _pass(problem, point)
     if not problem.logistic:
         return point - _direction(here), False
-    for _ in range(_STEPS_AT_MOST):
-        clock = Deadline(deadline.remaining())
-        step, fraction = _direction(here), 1.0
-        for _ in range(_HALVINGS_AT_MOST):
-            there = _pass(problem, point - fraction * step)
-            if there.loss <= here.loss + 1e-9 * abs(here.loss):
-                break
+    pass_s = deadline.elapsed() - begun_s
+    step, fraction = _direction(here), 1.0
+    for _ in range(_PASSES_AT_MOST):
+        if deadline.remaining() < pass_s:
+            return point, True
+        there = _pass(problem, point - fraction * step)
+        if there.loss > here.loss + 1e-9 * abs(here.loss):
+            # Too far: as good as it gets where even a short step does not help.
             fraction /= 2.0
-        else:
-            return point, False
+            if fraction < _SHORTEST_STEP:
+                return point, False
+            continue
         point, here = point - fraction * step, there
         if np.abs(here.slope).max() <= _SLOPE_AT_END * total:
             return point, False
-        if deadline.remaining() < clock.elapsed():
-            return point, True
+        step, fraction = _direction(here), 1.0
     return point, False
 
 

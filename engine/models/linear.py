@@ -94,13 +94,15 @@ def _choose_penalty(data: TrainingData, taming: Taming) -> tuple[float, bool, Fi
         if fitted is not None and data.deadline.remaining() < data.deadline.budget_s / 2:
             return best[0], True, best[1]
         fitted = _solve(data, taming, fit, penalty, fitted)
-        if fitted.cut:
+        if fitted.cut and best[1] is not None:
             return best[0], True, best[1]
         loss = log_loss(data.y[held], fitted.predict(data.X.iloc[held]), labels=classes, sample_weight=weight)
         if loss < best_loss:
             best_loss, best, worse = loss, (penalty, fitted), 0
         elif (worse := worse + 1) == 2:
             break
+        if fitted.cut:
+            return best[0], True, best[1]
     return best[0], False, best[1]
 
 
@@ -108,12 +110,12 @@ def _solve(
     data: TrainingData, taming: Taming, part: np.ndarray | slice, penalty: float, start: FittedLinear | None
 ) -> FittedLinear:
     """Fit on a part of the rows, from where another fit ended."""
-    X, y = data.X.iloc[part], data.y[part]
-    weight = None if data.weight is None else data.weight[part]
-    n_classes = len(np.unique(y))
-    if start is not None and start.coefficients.shape[1] != (1 if n_classes == 2 else n_classes):
+    X, weight = data.X.iloc[part], None if data.weight is None else data.weight[part]
+    # A part of the rows can lack a class: the others are counted anew.
+    classes, y = np.unique(data.y[part], return_inverse=True)
+    if start is not None and start.coefficients.shape[1] != (1 if len(classes) == 2 else len(classes)):
         start = None
-    if n_classes > 2 or X.shape[1] > _NEWTON_COEFFICIENTS:
+    if len(classes) > 2 or X.shape[1] > _NEWTON_COEFFICIENTS:
         return _multinomial(data, taming, taming.apply(X), y, weight, penalty, start)
     begin = None if start is None else np.append(start.coefficients[:, 0], start.intercept)
     point, cut = solve(Problem(X, taming, y, weight, True, penalty), data.deadline, begin)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from mle_star.engine import registry
+from mle_star.engine.errors import InvalidInput
 from mle_star.engine.plugins import ParamDict, Positions
 from mle_star.engine.roles import Role
 from mle_star.engine.table import Table
@@ -187,6 +188,17 @@ def test_piecewise_spends_its_bins_where_values_differ() -> None:
     amounts = np.exp(np.random.default_rng(3).normal(size=100))
     trained, _ = scale("piecewise", numbers_of(*np.zeros(900), *amounts), bins=8)
     assert trained.frame.shape[1] >= 5
+
+
+def test_piecewise_shares_its_room_among_all_numbers_there_are() -> None:
+    frame = pd.DataFrame(np.random.default_rng(4).normal(size=(500, 100)), columns=[f"x{n}" for n in range(100)])
+    trained, _ = scale("piecewise", Table(frame, dict.fromkeys(frame.columns, Role.NUMERIC)), bins=40)
+    assert trained.frame.shape[1] <= 256
+
+
+def test_piecewise_refuses_fewer_than_one_bin() -> None:
+    with pytest.raises(InvalidInput, match="1 or more, got -1"):
+        scale("piecewise", numbers_of(1.0, 2.0, 3.0), bins=-1)
 
 
 def test_piecewise_keeps_a_number_of_two_values_standardised() -> None:

@@ -15,9 +15,9 @@ from mle_star.engine import evaluate, final, registry
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
-from mle_star.engine.ensembling import _can_be_used, fit_seconds
+from mle_star.engine.ensembling import _can_be_used
 from mle_star.engine.evaluate import Evaluator
-from mle_star.engine.evaluation import FoldPlan
+from mle_star.engine.evaluation import FoldPlan, fit_seconds
 from mle_star.engine.experiment import Experiment
 from mle_star.engine.final import Chosen, fit_final
 from mle_star.engine.leaderboard import leaderboard

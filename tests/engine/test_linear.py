@@ -10,13 +10,16 @@ import pytest
 from component_tables import full_shape
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mle_star.engine import registry
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.models import _linear_form, _newton
 from mle_star.engine.models._linear_form import Taming
 from mle_star.engine.models._newton import Problem, solve
-from mle_star.engine.plugins import Needs
+from mle_star.engine.plugins import Needs, TrainingData
 from mle_star.engine.side_by_side import side_by_side
+from mle_star.engine.task import resolve_metric
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss
 
 
 def problem(seed: int, logistic: bool, penalty: float, weighted: bool = False) -> Problem:
@@ -58,14 +61,45 @@ def test_a_fit_ends_with_finite_coefficients_where_columns_repeat_and_classes_ar
     asked = problem(seed, True, penalty)
     X = pd.concat([asked.X, asked.X, pd.Series(np.ones(400, dtype=np.float32))], axis=1)
     y = (X.iloc[:, 0] > 0).to_numpy(dtype=np.int64) if separable else asked.y
-    point, _ = solve(replace(asked, X=X, taming=Taming.fit(X), y=y), Deadline(60))
+    asked = replace(asked, X=X, taming=Taming.fit(X), y=y)
+    point, _ = solve(asked, Deadline(60))
     assert np.isfinite(point).all()
+    reference = LogisticRegression(C=1.0 / penalty, max_iter=5000).fit(asked.taming.apply(X), y)
+    known = _newton._pass(asked, np.append(reference.coef_[0], reference.intercept_[0])).loss
+    assert _newton._pass(asked, point).loss <= known + 5e-3 * len(y)
 
 
-def test_the_clock_ends_a_fit_with_what_it_has() -> None:
-    point, cut = solve(problem(2, True, 1.0), Deadline(0.0))
+def test_a_class_that_the_rows_for_the_penalty_lack_does_no_harm() -> None:
+    rng = np.random.default_rng(5)
+    X = pd.DataFrame(rng.normal(size=(400, 3)).astype(np.float32), columns=["f0", "f1", "f2"])
+    y = np.where(X["f0"] + 0.3 * rng.normal(size=400) > 0, 2, 1)
+    probe = np.random.default_rng(5).permutation(400)
+    y[probe[0]] = 0
+    y = y.astype(np.int64)
+    model = registry.model("linear")
+    data = TrainingData(
+        X, y, None, "multiclass", 3, resolve_metric("auto", "multiclass"), {"penalty": None}, 5, 1, Deadline(60)
+    )
+    fitted = model.fit(data)
+    assert log_loss(y, fitted.predict(X), labels=[0, 1, 2]) < 0.3
+
+
+def test_more_columns_than_newton_takes_are_fitted_too() -> None:
+    rng = np.random.default_rng(6)
+    X = pd.DataFrame(rng.normal(size=(300, 520)).astype(np.float32))
+    y = (X[0] > 0).to_numpy(dtype=np.int64)
+    metric = resolve_metric("auto", "binary")
+    data = TrainingData(X, y, None, "binary", 2, metric, {"penalty": None}, 0, 1, Deadline(60))
+    assert registry.model("linear").fit(data).predict(X).shape == (300, 2)
+
+
+def test_the_clock_ends_a_fit_after_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = []
+    original = _newton._pass
+    monkeypatch.setattr(_newton, "_pass", lambda *given: (passes.append(1), original(*given))[1])
+    _, cut = solve(problem(2, True, 1.0), Deadline(0.0))
     assert cut
-    assert np.abs(point).max() > 0.0
+    assert len(passes) == 1
 
 
 def test_a_start_at_the_solution_costs_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,8 +114,8 @@ def test_a_start_at_the_solution_costs_one_step(monkeypatch: pytest.MonkeyPatch)
 def test_folds_of_wide_dense_tables_are_fitted_one_after_the_other() -> None:
     shape = replace(full_shape("binary"), n_rows=70_000, n_numeric=250)
     dense, trees = Needs(scaling=True), Needs(numeric_only=False)
-    assert side_by_side(dense, shape, 4, 2).threads == (2, 2, 2, 2)
     assert side_by_side(dense, shape, 4, 2).waves == 4
+    assert side_by_side(dense, replace(shape, n_rows=35_000), 4, 8).at_once == 2
     assert side_by_side(trees, shape, 4, 2).at_once == 2
     assert side_by_side(dense, replace(shape, n_rows=7_000), 4, 2).waves == 2
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from mle_star.engine import examination
+from mle_star.engine import examination, final, final_fits
 from mle_star.engine import holdout as sealed
 from mle_star.engine import validation as validating
 from mle_star.engine.baselines import build_baselines
@@ -20,8 +20,10 @@ from mle_star.engine.errors import DeadlinePassed, InvalidInput, NotFound
 from mle_star.engine.experiment import Experiment
 from mle_star.engine.final import Chosen, FinalModel, chosen, fit_final, load
 from mle_star.engine.leaderboard import leaderboard
+from mle_star.engine.pipeline import FittedSolution, TrainingRows, fit_solution
 from mle_star.engine.plugins import NotApplicable
 from mle_star.engine.serving import check_reload
+from mle_star.engine.solution import Solution
 from mle_star.engine.validation import Validation, validate
 from opened import generated_table, open_experiment
 
@@ -189,7 +191,7 @@ def test_a_fallback_to_one_member_does_not_break_the_seal(tmp_path: Path, monkey
             raise MemoryError("too large")
         return fit_final(opened, asked, positions, deadline)
 
-    monkeypatch.setattr(validating, "fit_final", broken)
+    monkeypatch.setattr(final_fits, "fit_final", broken)
     validation = validate(offered(experiment, choice, monkeypatch), checks=["LEAK_TARGET_COPY"])
     assert validation.holdout is None
     assert validation.verdict == "NOT READY"
@@ -197,17 +199,58 @@ def test_a_fallback_to_one_member_does_not_break_the_seal(tmp_path: Path, monkey
     assert described(experiment)["strategy"] == "single"
 
 
+def test_a_stack_that_the_clock_breaks_off_leaves_the_best_of_its_members(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = prepared(tmp_path, holdout=0.25)
+    stack = replace(averaged(experiment), strategy="stack_linear", weights=None)
+    second = stack.members[1].solution
+
+    def stopped(rows: TrainingRows, solution: Solution, rounds: int | None = None) -> FittedSolution:
+        if solution == second:
+            raise DeadlinePassed("the time budget ended while fitting")
+        return fit_solution(rows, solution, rounds)
+
+    monkeypatch.setattr(final, "fit_solution", stopped)
+    validation = validate(offered(experiment, stack, monkeypatch), checks=["LEAK_TARGET_COPY"])
+    saved = load(experiment.run.model_path)
+    assert [member.solution for member in saved.members] == [stack.members[0].solution]
+    assert len(saved.predict_table(experiment.dataset.table)) == experiment.dataset.n_rows
+    assert validation.verdict == "NOT READY"
+    assert "the saved model holds 1 of 2 members" in validation.reasons[0]
+    assert (described(experiment)["cross_validation"], validation.holdout) == (None, None)
+
+
 def test_a_model_that_stays_on_development_rows_carries_its_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = prepared(tmp_path, holdout=0.25)
     choice = chosen(experiment)
-    monkeypatch.setattr(validating, "_CHECKS_SHARE", 1e9)
+    monkeypatch.setattr(final_fits, "_CHECKS_SHARE", 1e9)
     validation = validate(offered(experiment, choice, monkeypatch), checks=["LEAK_TARGET_COPY"])
     assert validation.model_rows == "development rows"
     assert validation.holdout is not None
     assert described(experiment)["holdout"] == validation.holdout.score
     load(experiment.run.model_path)
+
+
+def test_members_that_there_is_time_for_are_fitted_on_all_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = prepared(tmp_path, holdout=0.25)
+    choice = averaged(experiment)
+    first, second = choice.members
+    slow = replace(second, growth=1e9)
+    choice = replace(choice, members=(first, slow), strategy="mean", weights=None)
+    fits = final_fits.FinalFits(experiment, choice)
+    dev = experiment.split.development
+    fits.model = fit_final(experiment, replace(choice, members=(first, second)), dev, Deadline(60))
+    fits.fitted, fits.rows = choice, "development rows"
+    fits.on_all_rows(None)
+    assert fits.rows == "all rows, 1 of 2 members on development rows"
+    saved = load(experiment.run.model_path)
+    assert [member.n_rows for member in saved.members] == [experiment.dataset.n_rows, len(dev)]
+    assert fits.complete
+    assert described(experiment)["fitted_on"] == fits.rows
+    assert np.isfinite(saved.predict_table(experiment.dataset.table.take(np.arange(5)))).all()
 
 
 def test_where_the_fit_on_all_rows_fails_the_earlier_model_stays(
@@ -220,7 +263,7 @@ def test_where_the_fit_on_all_rows_fails_the_earlier_model_stays(
             raise MemoryError("too large")
         return fit_final(opened, asked, positions, deadline)
 
-    monkeypatch.setattr(validating, "fit_final", broken)
+    monkeypatch.setattr(final_fits, "fit_final", broken)
     validation = validate(offered(experiment, averaged(experiment), monkeypatch), checks=["LEAK_TARGET_COPY"])
     assert validation.model_rows == "development rows"
     assert any("on all rows failed" in note for note in validation.notes)
@@ -257,13 +300,13 @@ def test_a_learner_stopped_by_the_clock_leaves_the_validation_whole(
 
 def test_a_saved_model_that_cannot_be_loaded_fails_its_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = prepared(tmp_path, holdout="none")
-    save = validating.save
+    save = final_fits.save
 
     def damaged(model: FinalModel, folder: Path, about: dict[str, object]) -> None:
         save(model, folder, about)
         (folder / "model.joblib").write_bytes(b"nothing")
 
-    monkeypatch.setattr(validating, "save", damaged)
+    monkeypatch.setattr(final_fits, "save", damaged)
     validation = validate(offered(experiment, chosen(experiment), monkeypatch), checks=["LEAK_TARGET_COPY"])
     assert status(validation)["reload"] == "failed"
     assert validation.reload is not None

@@ -1,10 +1,8 @@
-"""Piecewise-linear encoding: a standardised number gets company, one column per bin between quantiles, filled from 0 to 1 as the
-number passes the bin.
+"""Piecewise-linear encoding: a number becomes one column per bin between quantiles, filled from 0 to 1 as the number passes it.
 
 A linear model on these columns is any continuous function of the number with a knee at each edge (a linear spline), so that it
 is additive instead of linear; networks gain for the same reason (Gorishniy, Rubachev and Babenko 2022, "On Embeddings for Numerical
-Features in Tabular Deep Learning", NeurIPS). The number itself stays: a penalty then draws towards the straight line, and beyond
-the training range the line goes on.
+Features in Tabular Deep Learning", NeurIPS). Beyond the training range the function is flat.
 """
 
 from __future__ import annotations
@@ -14,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...errors import InvalidInput
 from ...plugins import Component, FitContext, ParamDict
 from ...shape import DataShape
 from ...table import Table
 from ..applicability import needs_numeric
 from ..numbers import add_numbers, fresh_names, matrix
-from ..scaled import Scaled, standardised
+from ..scaled import Scaled, numeric, standardised
 
 if TYPE_CHECKING:
     import optuna
@@ -29,42 +28,54 @@ _FIT_ROWS = 50_000
 
 @dataclass(frozen=True)
 class Piecewise:
-    """Bins of numeric columns: `edges` has one ascending array a column, and there are as many `outputs` as bins."""
+    """Bins of numeric columns: `edges` has one ascending array a column, and there are as many `outputs` as bins. Columns that have
+    no use for bins are `scaled`."""
 
-    scaled: Scaled
     names: tuple[str, ...]
     edges: tuple[np.ndarray, ...]
     outputs: tuple[str, ...]
+    scaled: Scaled
 
     def apply(self, table: Table) -> Table:
-        """Standardise the numbers and add the bins; missing stays missing in all of them."""
+        """Put the bins at the end in the place of the numbers; missing stays missing in all of them."""
         values = np.empty((len(table.frame), len(self.outputs)), dtype=np.float32)
         numbers, start = matrix(table, self.names), 0
         for number, edges in enumerate(self.edges):
             passed = (numbers[:, number, None] - edges[:-1]) / np.diff(edges)
             values[:, start : start + passed.shape[1]] = np.clip(passed, 0.0, 1.0, out=passed)
             start += passed.shape[1]
-        return add_numbers(self.scaled.apply(table).drop(self.names), self.outputs, values)
+        return add_numbers(self.scaled.apply(table.drop(self.names)), self.outputs, values)
 
 
 def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Piecewise]:
-    """Learn means and deviations, and place the edges by at most 50,000 rows."""
-    scaled = standardised(table)
-    bins = int(params["bins"] or context.shape.bins or 1)
+    """Place the edges by at most 50,000 rows; columns of one or two values are standardised.
+
+    Raises `InvalidInput` for fewer than one bin.
+    """
+    names = numeric(table)
+    # Earlier blocks may have added numbers, and all of them share the room.
+    shape = replace(context.shape, n_numeric=len(names))
+    bins = min(int(params["bins"] or shape.bins or 1), max(shape.room_for_bins, 1))
+    if bins < 1:
+        raise InvalidInput(f"encode.piecewise needs bins of 1 or more, got {params['bins']}")
     rows = np.arange(len(table.frame))
     if len(rows) > _FIT_ROWS:
         rows = np.sort(np.random.default_rng(context.seed).choice(len(rows), _FIT_ROWS, replace=False))
-    values = matrix(table.take(rows), scaled.names)
-    edges = {name: _edges(values[:, number], bins) for number, name in enumerate(scaled.names)}
-    # One bin says what the number itself says.
-    kept = tuple(name for name in scaled.names if len(edges[name]) > 2)
+    values = matrix(table.take(rows), names)
+    edges = {name: _edges(values[:, number], bins) for number, name in enumerate(names)}
+    kept = tuple(name for name in names if len(edges[name]) > 2)
     wanted = [f"{name} from {low:.6g}" for name in kept for low in edges[name][:-1]]
-    transform = Piecewise(scaled, kept, tuple(edges[name] for name in kept), tuple(fresh_names(table, wanted)))
+    transform = Piecewise(
+        kept,
+        tuple(edges[name] for name in kept),
+        tuple(fresh_names(table, wanted)),
+        standardised(table, tuple(name for name in names if name not in kept)),
+    )
     return transform.apply(table), transform
 
 
 def _edges(values: np.ndarray, bins: int) -> np.ndarray:
-    """Ascending quantiles (at most n_bins + 1,) of the known values, without steps too small for float32.
+    """Ascending quantiles (at most n_bins + 1,) of the known values, without steps that are rounding only.
 
     A value that repeats counts as one bin at most, so that the bins go to the others: most rows of some columns are zero.
     """
@@ -79,8 +90,9 @@ def _edges(values: np.ndarray, bins: int) -> np.ndarray:
 
 
 def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
-    """Half to twice as many bins."""
-    return {"bins": trial.suggest_int("bins", max(2, shape.bins // 2), max(4, 2 * shape.bins), log=True)}
+    """Half to twice as many bins, as far as there is room."""
+    most = max(4, min(2 * shape.bins, shape.room_for_bins))
+    return {"bins": trial.suggest_int("bins", max(2, min(shape.bins // 2, most)), most, log=True)}
 
 
 def applies(shape: DataShape) -> str | None:

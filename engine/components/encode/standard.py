@@ -6,12 +6,12 @@ import numpy as np
 
 from ...plugins import Component, FitContext, ParamDict
 from ...table import Table
-from ..scaled import Scaled, standardised
+from ..scaled import Scaled, numeric, standardised
 
 
 def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, Scaled]:
     """Learn means and standard deviations."""
-    transform = standardised(table)
+    transform = standardised(table, numeric(table))
     return transform.apply(table), transform
 
 
