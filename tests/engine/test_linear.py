@@ -115,7 +115,7 @@ def test_folds_of_wide_dense_tables_are_fitted_one_after_the_other() -> None:
     shape = replace(full_shape("binary"), n_rows=70_000, n_numeric=250)
     dense, trees = Needs(scaling=True), Needs(numeric_only=False)
     assert side_by_side(dense, shape, 4, 2).waves == 4
-    assert side_by_side(dense, replace(shape, n_rows=35_000), 4, 8).at_once == 2
+    assert side_by_side(dense, replace(shape, n_rows=30_000), 4, 8).at_once == 2
     assert side_by_side(trees, shape, 4, 2).at_once == 2
     assert side_by_side(dense, replace(shape, n_rows=7_000), 4, 2).waves == 2
 
