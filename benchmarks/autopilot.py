@@ -49,7 +49,7 @@ def without_questions() -> Iterator[None]:
 @contextmanager
 def without_bins() -> Iterator[None]:
     """Linear models and networks get numbers standardised only."""
-    with patch.object(baselines, "other_scaling", lambda *_: None), patch.object(defaults, "_ROWS_FOR_BINS", math.inf):
+    with patch.object(baselines, "in_bins", lambda *_: None), patch.object(defaults, "_ROWS_FOR_BINS", math.inf):
         yield
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import registry
 from .deadline import Deadline
-from .defaults import default_solution, other_scaling, why_not
+from .defaults import default_solution, in_bins, why_not
 from .errors import DeadlinePassed, InvalidInput, NotFound
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
@@ -127,8 +127,10 @@ def _portfolio(experiment: Experiment, order: Sequence[str], research: Sequence[
         place = min(registry.model(key).priority, _EARLY if key == first else math.inf)
         default = default_solution(key, shape)
         variants = [default_solution(key, shape, params) for params in registry.model(key).variants(shape)]
-        settings = [default, *variants, *([other] if (other := other_scaling(default, shape)) is not None else [])]
-        rows += [(place + _VARIANT_STEP * number, key, solution) for number, solution in enumerate(settings)]
+        settings = [default, *variants, in_bins(default, shape)]
+        rows += [
+            (place + _VARIANT_STEP * number, key, solution) for number, solution in enumerate(settings) if solution
+        ]
     return [solution for _, _, solution in sorted(rows, key=lambda row: row[:2])]
 
 

@@ -46,21 +46,20 @@ def default_solution(key: str, shape: DataShape, params: Params | None = None) -
     if shape.n_categorical:
         wanted.append(_category_encoding(model, shape))
     if model.needs.scaling:
-        in_bins = model.needs.bins and shape.n_rows >= _ROWS_FOR_BINS and usable("encode", "piecewise", shape)
-        wanted.append(Block.of("encode", "piecewise" if in_bins else "standard"))
+        binned = model.needs.bins and shape.n_rows >= _ROWS_FOR_BINS and usable("encode", "piecewise", shape)
+        wanted.append(Block.of("encode", "piecewise" if binned else "standard"))
         if (scale := scale_of_skewed_target(shape)) is not None:
             wanted.append(Block.of("target", scale))
     blocks = [block for block in wanted if usable(block.slot, block.component, shape)]
     return Solution.of([*blocks, Block.of("model", key, params)])
 
 
-def other_scaling(solution: Solution, shape: DataShape) -> Solution | None:
-    """Return a learner's default solution with numbers in bins where it has them standardised, and the other way round; None for
-    learners that do not gain from bins. Which one is better, rows tell, and an ensemble gains from both."""
-    if not registry.model(solution.model.component).needs.bins or not usable("encode", "piecewise", shape):
-        return None
-    in_bins = any(block.component == "piecewise" for block in solution.blocks)
-    return place(solution, Block.of("encode", "standard" if in_bins else "piecewise"))
+def in_bins(solution: Solution, shape: DataShape) -> Solution | None:
+    """Return a default solution with numbers in bins where its learner gains from them but the rows are too few to begin with that;
+    else None. With more rows the straight one is not worth its risk: beyond the training range its line goes on."""
+    straight = all(block.component != "piecewise" for block in solution.blocks)
+    gains = registry.model(solution.model.component).needs.bins and usable("encode", "piecewise", shape)
+    return place(solution, Block.of("encode", "piecewise")) if straight and gains else None
 
 
 def scale_of_skewed_target(shape: DataShape) -> str | None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from mle_star.engine import registry
 from mle_star.engine.deadline import Deadline
-from mle_star.engine.defaults import default_solution, other_scaling
+from mle_star.engine.defaults import default_solution, place
 from mle_star.engine.evaluate import Evaluator
 from mle_star.engine.evaluation import Evaluation, FoldPlan
 from mle_star.engine.experiment import Experiment
@@ -75,8 +75,7 @@ def test_other_data_seed_or_plan_never_share_a_cache_entry(tmp_path: Path) -> No
 def test_columns_that_a_block_adds_are_in_the_estimate(tmp_path: Path) -> None:
     experiment = open_experiment(tmp_path, generated_table("regression", 20_000))
     in_bins = default_solution("linear", experiment.shape)
-    straight = other_scaling(in_bins, experiment.shape)
-    assert straight is not None
+    straight = place(in_bins, Block.of("encode", "standard"))
     assert experiment.evaluator.estimate(in_bins) > 2.0 * experiment.evaluator.estimate(straight)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mle_star.engine import ensembling, forecast
 from mle_star.engine.ablation import run_ablation
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.compare import paired_comparison
@@ -19,14 +20,16 @@ from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
 from mle_star.engine.ensembling import build_ensemble
 from mle_star.engine.errors import InvalidInput, NotFound, Refused
+from mle_star.engine.evaluation import fit_seconds
 from mle_star.engine.experiment import Experiment, reopen_experiment
 from mle_star.engine.final import chosen, fit_final, load, save
+from mle_star.engine.forecast import expected_fit_seconds
 from mle_star.engine.leaderboard import best_single, leaderboard
 from mle_star.engine.pipeline import TrainingRows, fit_solution
 from mle_star.engine.pool import member_pool
 from mle_star.engine.refinement import refine
 from mle_star.engine.registry import ensembles
-from mle_star.engine.solution import Block, Suggestion
+from mle_star.engine.solution import Block, Solution, Suggestion
 from opened import generated_table, open_experiment
 
 LEARNERS = ("linear", "lightgbm", "extra_trees")
@@ -59,8 +62,8 @@ def test_the_learner_that_research_ranks_first_is_tried_early(tmp_path: Path) ->
     assert list(dict.fromkeys(tried)) == ["dummy", "extra_trees", "linear", "random_forest"]
 
 
-@pytest.mark.parametrize(("n_rows", "scalings"), [(300, ["standard", "piecewise"]), (1200, ["piecewise", "standard"])])
-def test_numbers_are_tried_straight_and_in_bins_in_the_order_that_the_rows_suggest(
+@pytest.mark.parametrize(("n_rows", "scalings"), [(300, ["standard", "piecewise"]), (1200, ["piecewise"])])
+def test_numbers_are_taken_in_bins_where_there_are_rows_for_them_and_both_ways_below(
     n_rows: int, scalings: list[str], tmp_path: Path
 ) -> None:
     opened = open_experiment(tmp_path, generated_table("regression", n_rows))
@@ -70,11 +73,11 @@ def test_numbers_are_tried_straight_and_in_bins_in_the_order_that_the_rows_sugge
 
 
 def test_a_linear_model_of_numbers_in_bins_follows_a_curve(tmp_path: Path) -> None:
-    x = np.random.default_rng(0).uniform(-3, 3, size=1200)
+    x = np.random.default_rng(0).uniform(-3, 3, size=400)
     opened = open_experiment(tmp_path, pd.DataFrame({"x": x, "y": np.abs(x)}), holdout="none")
     build_baselines(opened, Deadline(60), ["linear"])
-    in_bins, straight = leaderboard(opened)[:2]
-    assert in_bins.evaluation.mean < 0.05
+    binned, straight = leaderboard(opened)[:2]
+    assert binned.evaluation.mean < 0.2
     assert straight.evaluation.mean > 0.5
 
 
@@ -139,6 +142,25 @@ def test_an_ensemble_is_scored_on_folds_its_weights_have_not_seen(experiment: Ex
     oracle = ensembles()["greedy"]
     scores = cross_fitted_scores(experiment, oracle, members, Deadline(30))
     assert len(scores) == experiment.plan.n_folds
+
+
+def test_the_time_for_final_fits_is_foreseen_from_the_ensemble_that_would_be_kept(experiment: Experiment) -> None:
+    foreseen_s = expected_fit_seconds(experiment, Deadline(30))
+    kept = build_ensemble(experiment, Deadline(30))
+    members = [experiment.evaluator.recall(Solution.from_json(member.solution)) for member in kept.members]
+    assert foreseen_s == pytest.approx(fit_seconds([one for one in members if one], experiment.final_fits))
+    # Without time for a look it is the first strategy that counts, whose members need not be the same.
+    assert expected_fit_seconds(experiment, Deadline(0)) == expected_fit_seconds(experiment) > 0.0
+
+
+def test_a_best_solution_that_another_stands_for_in_the_pool_is_foreseen_too(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    single = best_single(experiment).evaluation
+    others = [member for member in member_pool(experiment) if member.key != single.key]
+    monkeypatch.setattr(forecast, "member_pool", lambda _: others)
+    monkeypatch.setattr(ensembling, "accept", lambda *_: True)
+    assert expected_fit_seconds(experiment, Deadline(30)) == fit_seconds([single], experiment.final_fits)
 
 
 def test_a_member_that_runs_away_on_the_first_block_in_time_does_not_stand_for_all(tmp_path: Path) -> None:
