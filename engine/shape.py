@@ -57,5 +57,5 @@ class DataShape:
     @property
     def bins(self) -> int:
         """Bins of a number that is taken piecewise: finer on more rows, as long as there is room; 0 where that is too few."""
-        room = self.room_for_bins
-        return 0 if room < _FEWEST_BINS else max(_FEWEST_BINS, min(int(math.sqrt(self.n_rows) / 4), room, _MOST_BINS))
+        bins = min(int(math.sqrt(self.n_rows) / 4), self.room_for_bins, _MOST_BINS)
+        return bins if bins >= _FEWEST_BINS else 0

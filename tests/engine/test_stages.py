@@ -62,7 +62,9 @@ def test_the_learner_that_research_ranks_first_is_tried_early(tmp_path: Path) ->
     assert list(dict.fromkeys(tried)) == ["dummy", "extra_trees", "linear", "random_forest"]
 
 
-@pytest.mark.parametrize(("n_rows", "scalings"), [(300, ["standard", "piecewise"]), (1200, ["piecewise"])])
+@pytest.mark.parametrize(
+    ("n_rows", "scalings"), [(200, ["standard"]), (300, ["standard", "piecewise"]), (1200, ["piecewise"])]
+)
 def test_numbers_are_taken_in_bins_where_there_are_rows_for_them_and_both_ways_below(
     n_rows: int, scalings: list[str], tmp_path: Path
 ) -> None:

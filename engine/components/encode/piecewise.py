@@ -96,9 +96,9 @@ def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
 
 
 def applies(shape: DataShape) -> str | None:
-    """Numbers, but not so many that their bins fill the memory."""
+    """Numbers, rows enough for their bins, and not so much of both that they fill the memory."""
     if shape.n_numeric and not shape.bins:
-        return "too many rows and numeric columns for bins of each"
+        return "too few rows for bins of numbers, or too many numbers for the memory"
     return needs_numeric(shape)
 
 
