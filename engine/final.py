@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import logging
 import platform
 import time
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ import pandas as pd
 
 from .deadline import Deadline
 from .ensembling import fit_ensemble
-from .errors import DeadlinePassed, InvalidInput, NotFound, Refused
+from .errors import Cancelled, DeadlinePassed, InvalidInput, NotFound, Refused
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
 from .freed_memory import return_freed_memory
@@ -32,6 +33,8 @@ from .pipeline import FittedSolution, TrainingRows, fit_solution, predict_togeth
 from .plugins import FittedEnsemble
 from .schema import Schema
 from .solution import Solution
+
+log = logging.getLogger(__name__)
 
 _FILES = ("model.joblib", "schema.json", "about.json")
 _ROWS_AT_ONCE = 50_000
@@ -135,9 +138,9 @@ class FinalModel:
 def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, deadline: Deadline) -> FinalModel:
     """Fit the chosen members on the rows at `positions`; a learner that gains nothing from so many gets a sample of them.
 
-    Members that do not fit into the time are left out, the largest weights kept first; where the strategy is no weighted mean and
-    cannot do without one, the best of those that were fitted stands alone. At least one is always fitted; where even that would
-    take too long on all these rows, on as many as the time allows, drawn by the split's rule (see `n_rows`).
+    Members that do not fit into the time are left out, the largest weights kept first; where the strategy is no weighted mean, the
+    best of those that were fitted stands alone. At least one is always fitted; where even that would take too long on all these
+    rows, on as many as the time allows, drawn by the split's rule (see `n_rows`).
     """
     fitted: list[tuple[int, FittedSolution]] = []
     members, order = list(choice.members), list(range(len(choice.members)))
@@ -157,12 +160,14 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
         if fitted and member.refit_seconds > deadline.remaining():
             if choice.weights is None:
                 break
+            rows.done_with(member.solution)
             continue
         try:
             fitted.append((number, fit_solution(rows, member.solution, member.refit_rounds)))
         except DeadlinePassed:
             if not fitted:
                 raise
+            rows.done_with(member.solution)
             continue
         return_freed_memory()
         experiment.progress("final model", f"{member.solution.model.component} fitted", done + 1, len(choice.members))
@@ -183,9 +188,9 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
 
 def refit_members(
     experiment: Experiment, choice: Chosen, model: FinalModel, positions: np.ndarray, deadline: Deadline
-) -> int:
+) -> tuple[list[int], list[str]]:
     """Fit members of a model again on the rows at `positions`, in its place, the largest weights first, as far as the time allows;
-    returns how many. One that the clock cuts is worth less than what was there, which stays."""
+    returns which, and what failed. Where a fit fails, or the clock cuts it and did not cut what was there, that stays."""
     order = list(range(len(choice.members)))
     if choice.weights is not None:
         weights = choice.weights
@@ -193,18 +198,30 @@ def refit_members(
     dataset, setting = experiment.dataset, experiment.evaluator.setting
     solutions = [choice.members[number].solution for number in order]
     rows = TrainingRows(setting, dataset.table, dataset.y, positions, experiment.resources.threads, deadline, solutions)
-    again = 0
+    again: list[int] = []
+    failures: list[str] = []
     for number in order:
         member = choice.members[number]
-        if member.refit_seconds > deadline.remaining():
-            rows.done_with(member.solution)
-            continue
-        fitted = fit_solution(rows, member.solution, member.refit_rounds)
-        if not fitted.model.cut or member.cut:
-            model.members[number], again = fitted, again + 1
+        if member.refit_seconds <= deadline.remaining():
+            try:
+                fitted = fit_solution(rows, member.solution, member.refit_rounds)
+            except Cancelled:
+                raise
+            except Exception as error:
+                log.warning("a final fit of %s failed", member.solution.describe(), exc_info=True)
+                failures.append(f"{member.solution.model.component}: {type(error).__name__}: {str(error)[:160]}")
+            else:
+                if not fitted.model.cut or model.members[number].model.cut:
+                    model.members[number] = fitted
+                    again.append(number)
+                experiment.progress(
+                    "final model", f"{member.solution.model.component} fitted", len(again), len(choice.members)
+                )
+        rows.done_with(member.solution)
         return_freed_memory()
-    model.n_rows = len(positions) if again else model.n_rows
-    return again
+    if len(again) == len(choice.members):
+        model.n_rows = len(positions)
+    return sorted(again), failures
 
 
 def _share_of_rows(member: Evaluation, seconds: float) -> float:

@@ -4,6 +4,7 @@ something deployable exists whatever the clock does; then, as far as the time al
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from .examination import heaviest
 from .experiment import Experiment
 from .final import Chosen, FinalModel, fit_final, load, refit_members, refit_seconds, save
 from .holdout import Holdout, choice_key
+from .pipeline import FittedSolution
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class FinalFits:
         self.rows = "none"
         self.fitted: Chosen | None = None
         self._holdout: Holdout | None = None
+        self._save_s = 0.0
 
     @property
     def complete(self) -> bool:
@@ -67,20 +70,23 @@ class FinalFits:
         ]
 
     def on_all_rows(self, holdout: Holdout | None) -> None:
-        """Replace a model on development rows, or those of its members that there is time for; where it stays, the reading of the
+        """Replace a model on development rows, member by member as far as the time allows; where it stays, the reading of the
         holdout goes into its description."""
-        before, self._holdout = self.rows, holdout
+        before, noted, self._holdout = self.rows, len(self.notes), holdout
         everything = np.arange(self.experiment.dataset.n_rows)
-        needed_s = fit_seconds(self.choice.members, 1.0) + self._checks_s
-        if self.model is None or needed_s <= self.deadline.remaining():
+        if self.complete:
+            self._members_on(everything)
+        elif self.model is None or fit_seconds(self.choice.members, 1.0) + self._checks_s <= self.deadline.remaining():
             # Two ensembles of forests at once fill gigabytes; the first one lies on the disk.
             members, self.model = len(self.model.members) if self.model is not None else 0, None
             self.on(everything, "all rows", members)
             if self.model is None and members:
                 self.model = load(self.experiment.run.model_path)
-        elif not (self.complete and self._some_members_on(everything)):
+        if self.model is None or self.fitted is None or self.rows != before:
+            return
+        if len(self.notes) == noted:
             self.notes.append(f"no time was left to refit on all rows: the saved model was fitted on {self.rows}")
-        if self.model is not None and self.fitted is not None and holdout is not None and self.rows == before:
+        if holdout is not None:
             save(self.model, self.experiment.run.model_path, self._about(self.model, self.fitted, self.rows))
 
     @property
@@ -108,32 +114,31 @@ class FinalFits:
                 self.notes.append(f"the time did not allow all members on {rows}: the model on {self.rows} stays")
                 return
             seen = rows if model.n_rows == len(positions) else f"{model.n_rows:,} of {len(positions):,} ({rows})"
-            sampled = {one.solution.model.component: one.n_rows for one in model.members if one.n_rows < model.n_rows}
-            seen += "".join(f"; {learner} on a sample of {n_rows:,}" for learner, n_rows in sampled.items())
-            self._keep(model, attempt, seen)
+            seen += _sampled(model.members, model.n_rows)
+            broken_off = attempt.weights is None and len(model.members) < len(attempt.members)
+            self._keep(model, _alone(attempt, model.members[0]) if broken_off else attempt, seen)
             return
 
-    def _some_members_on(self, everything: np.ndarray) -> bool:
+    def _members_on(self, everything: np.ndarray) -> None:
         """Fit as many members again as there is time for, each in the place of what it was on development rows."""
         if self.model is None:
-            return False
-        examined_s = fit_seconds(self.choice.members, 0.0)
-        clock = self.deadline.at_most(max(0.0, self.deadline.remaining() - self._checks_s - examined_s))
-        try:
-            again = refit_members(self.experiment, self.choice, self.model, everything, clock)
-        except Exception as error:
-            log.warning("a final fit failed", exc_info=True)
-            self.notes.append(f"fitting members on all rows failed: {type(error).__name__}: {str(error)[:160]}")
-            self.model = load(self.experiment.run.model_path)
-            return True
-        if again:
-            members = len(self.model.members)
-            on = "all rows" if again == members else f"all rows, {members - again} of {members} members on {self.rows}"
-            self._keep(self.model, self.choice, on)
-        return again > 0
+            return
+        later_s = self._checks_s + fit_seconds(self.choice.members, 0.0) + self._save_s
+        clock = self.deadline.at_most(max(0.0, self.deadline.remaining() - later_s))
+        again, failures = refit_members(self.experiment, self.choice, self.model, everything, clock)
+        self.notes.extend(f"fitting on all rows failed: {failure}" for failure in failures)
+        if not again:
+            return
+        members = self.model.members
+        rows = "all rows" + _sampled([members[number] for number in again], len(everything))
+        if len(again) < len(members):
+            rows += f"; {len(members) - len(again)} of {len(members)} members on {self.rows}"
+        self._keep(self.model, self.choice, rows)
 
     def _keep(self, model: FinalModel, fitted: Chosen, rows: str) -> None:
+        begun_s = self.deadline.elapsed()
         save(model, self.experiment.run.model_path, self._about(model, fitted, rows))
+        self._save_s = self.deadline.elapsed() - begun_s
         self.model, self.fitted, self.rows = model, fitted, rows
 
     def _clock(self, choice: Chosen, earlier: int) -> Deadline:
@@ -159,3 +164,14 @@ class FinalFits:
             "seed": self.experiment.seed,
             "fingerprint": self.experiment.dataset.fingerprint,
         }
+
+
+def _sampled(members: Sequence[FittedSolution], n_rows: int) -> str:
+    """Say which learners got a sample of these rows."""
+    sampled = {one.solution.model.component: one.n_rows for one in members if one.n_rows < n_rows}
+    return "".join(f"; {learner} on a sample of {sample:,}" for learner, sample in sampled.items())
+
+
+def _alone(choice: Chosen, fitted: FittedSolution) -> Chosen:
+    """What is left of a strategy that was broken off: the member that stands alone."""
+    return Chosen.alone(next(member for member in choice.members if member.solution == fitted.solution))

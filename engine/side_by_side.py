@@ -33,17 +33,19 @@ class SideBySide:
 
 def side_by_side(needs: Needs, shape: DataShape, n_folds: int, threads: int) -> SideBySide:
     """Fit as many folds at once as there are threads, the last ones on more threads each; fewer at once where a learner that takes
-    a column for every category and bin would fill too much memory (such learners hardly use a second thread on a fold).
+    a column for every category and bin would fill too much memory.
 
     Parameters
     ----------
     shape : DataShape
         Of what the learner gets on a fold.
     """
-    if needs.scaling:
-        fold_bytes = max(1, shape.n_rows * shape.dense_columns * _COPIES_BYTES)
-        threads = max(1, min(threads, _DENSE_BYTES_AT_ONCE // fold_bytes))
     at_once = max(1, min(threads, n_folds))
+    if needs.scaling:
+        room = _DENSE_BYTES_AT_ONCE // max(1, shape.n_rows * shape.dense_columns * _COPIES_BYTES)
+        if room < at_once:
+            at_once = max(1, room)
+            return SideBySide(at_once, (threads // at_once,) * n_folds)
     if threads > n_folds:
         return SideBySide(at_once, (threads // n_folds,) * n_folds)
     last = n_folds % threads

@@ -61,11 +61,12 @@ def solve(problem: Problem, deadline: Deadline, start: np.ndarray | None = None)
         return point - _direction(here), False
     pass_s = deadline.elapsed() - begun_s
     step, fraction = _direction(here), 1.0
-    for _ in range(_PASSES_AT_MOST):
+    for number in range(_PASSES_AT_MOST):
         if deadline.remaining() < pass_s:
-            return point, True
+            # Where nothing is known yet, an untried step is better than nothing.
+            return (point - step if number == 0 and start is None else point), True
         there = _pass(problem, point - fraction * step)
-        if there.loss > here.loss + 1e-9 * abs(here.loss):
+        if not there.loss <= here.loss + 1e-9 * abs(here.loss):
             # Too far: as good as it gets where even a short step does not help.
             fraction /= 2.0
             if fraction < _SHORTEST_STEP:

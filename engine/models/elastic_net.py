@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _STRENGTHS = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 _ROUNDS = 300
 _PROBE_ROWS = 8_000
+_SEARCH_SHARE = 0.5
 
 
 def _defaults(shape: DataShape) -> ParamDict:
@@ -62,8 +63,10 @@ def _choose_alpha(
     fit, held = probe[len(probe) // 5 :], probe[: max(1, len(probe) // 5)]
     losses: dict[float, float] = {}
     start, shortened = None, False
+    # Of what is left now: the clock may be that of a whole run.
+    search = data.deadline.share(_SEARCH_SHARE)
     for alpha in _STRENGTHS:
-        if losses and data.deadline.remaining() < data.deadline.budget_s / 2:
+        if losses and search.passed:
             shortened = True
             break
         start, stopper = _solve(data, rows[fit], target[fit], weight[fit], alpha, ratio, start)

@@ -26,6 +26,7 @@ _NEWTON_COEFFICIENTS = 500
 """Newton's method builds and solves a square system of this many coefficients at most; L-BFGS takes over above."""
 _RIDGE_COEFFICIENTS = 2_000
 _ROUNDS_AT_MOST = 12
+_SEARCH_SHARE = 0.5
 
 
 def _defaults(shape: DataShape) -> ParamDict:
@@ -90,8 +91,10 @@ def _choose_penalty(data: TrainingData, taming: Taming) -> tuple[float, bool, Fi
     weight = None if data.weight is None else data.weight[held]
     best: tuple[float, FittedLinear | None] = (1.0, None)
     best_loss, worse, fitted = np.inf, 0, None
+    # Of what is left now: the clock may be that of a whole run.
+    search = data.deadline.share(_SEARCH_SHARE)
     for penalty in reversed(_PENALTIES):
-        if fitted is not None and data.deadline.remaining() < data.deadline.budget_s / 2:
+        if fitted is not None and search.passed:
             return best[0], True, best[1]
         fitted = _solve(data, taming, fit, penalty, fitted)
         if fitted.cut and best[1] is not None:

@@ -16,7 +16,7 @@ from mle_star.engine.models import _linear_form, _newton
 from mle_star.engine.models._linear_form import Taming
 from mle_star.engine.models._newton import Problem, solve
 from mle_star.engine.plugins import Needs, TrainingData
-from mle_star.engine.side_by_side import side_by_side
+from mle_star.engine.side_by_side import SideBySide, side_by_side
 from mle_star.engine.task import resolve_metric
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
@@ -84,6 +84,25 @@ def test_a_class_that_the_rows_for_the_penalty_lack_does_no_harm() -> None:
     assert log_loss(y, fitted.predict(X), labels=[0, 1, 2]) < 0.3
 
 
+@pytest.mark.parametrize("learner", ["linear", "elastic_net"])
+def test_the_clock_of_a_whole_run_that_is_half_over_does_not_shorten_the_search(learner: str) -> None:
+    rng = np.random.default_rng(7)
+    X = pd.DataFrame(rng.normal(size=(600, 4)).astype(np.float32), columns=["f0", "f1", "f2", "f3"])
+    y = (X["f0"] + 0.3 * rng.normal(size=600) > 0).to_numpy(dtype=np.int64)
+    now = [0.0]
+    late = Deadline(100.0, clock=lambda: now[0])
+    now[0] = 60.0
+    model, metric = registry.model(learner), resolve_metric("auto", "binary")
+    params = model.defaults(replace(full_shape("binary"), n_rows=600))
+    losses = []
+    for deadline in (Deadline(40.0), late):
+        fitted = model.fit(TrainingData(X, y, None, "binary", 2, metric, params, 0, 1, deadline))
+        assert not fitted.cut
+        losses.append(log_loss(y, fitted.predict(X)))
+    assert losses[0] == pytest.approx(losses[1])
+    assert losses[0] < 0.35
+
+
 def test_more_columns_than_newton_takes_are_fitted_too() -> None:
     rng = np.random.default_rng(6)
     X = pd.DataFrame(rng.normal(size=(300, 520)).astype(np.float32))
@@ -97,8 +116,9 @@ def test_the_clock_ends_a_fit_after_one_pass(monkeypatch: pytest.MonkeyPatch) ->
     passes = []
     original = _newton._pass
     monkeypatch.setattr(_newton, "_pass", lambda *given: (passes.append(1), original(*given))[1])
-    _, cut = solve(problem(2, True, 1.0), Deadline(0.0))
+    point, cut = solve(problem(2, True, 1.0), Deadline(0.0))
     assert cut
+    assert np.abs(point[:-1]).max() > 0.0
     assert len(passes) == 1
 
 
@@ -115,7 +135,7 @@ def test_folds_of_wide_dense_tables_are_fitted_one_after_the_other() -> None:
     shape = replace(full_shape("binary"), n_rows=70_000, n_numeric=250)
     dense, trees = Needs(scaling=True), Needs(numeric_only=False)
     assert side_by_side(dense, shape, 4, 2).waves == 4
-    assert side_by_side(dense, replace(shape, n_rows=30_000), 4, 8).at_once == 2
+    assert side_by_side(dense, replace(shape, n_rows=30_000), 4, 8) == SideBySide(2, (4, 4, 4, 4))
     assert side_by_side(trees, shape, 4, 2).at_once == 2
     assert side_by_side(dense, replace(shape, n_rows=7_000), 4, 2).waves == 2
 

@@ -218,7 +218,9 @@ def test_a_stack_that_the_clock_breaks_off_leaves_the_best_of_its_members(
     assert len(saved.predict_table(experiment.dataset.table)) == experiment.dataset.n_rows
     assert validation.verdict == "NOT READY"
     assert "the saved model holds 1 of 2 members" in validation.reasons[0]
-    assert (described(experiment)["cross_validation"], validation.holdout) == (None, None)
+    about = described(experiment)
+    assert (about["strategy"], about["cross_validation"]) == ("single", stack.members[0].mean)
+    assert (about["holdout"], validation.holdout) == (None, None)
 
 
 def test_a_model_that_stays_on_development_rows_carries_its_reading(
@@ -245,7 +247,7 @@ def test_members_that_there_is_time_for_are_fitted_on_all_rows(tmp_path: Path, m
     fits.model = fit_final(experiment, replace(choice, members=(first, second)), dev, Deadline(60))
     fits.fitted, fits.rows = choice, "development rows"
     fits.on_all_rows(None)
-    assert fits.rows == "all rows, 1 of 2 members on development rows"
+    assert fits.rows == "all rows; 1 of 2 members on development rows"
     saved = load(experiment.run.model_path)
     assert [member.n_rows for member in saved.members] == [experiment.dataset.n_rows, len(dev)]
     assert fits.complete
@@ -253,20 +255,22 @@ def test_members_that_there_is_time_for_are_fitted_on_all_rows(tmp_path: Path, m
     assert np.isfinite(saved.predict_table(experiment.dataset.table.take(np.arange(5)))).all()
 
 
-def test_where_the_fit_on_all_rows_fails_the_earlier_model_stays(
+def test_where_a_fit_on_all_rows_fails_the_earlier_member_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = prepared(tmp_path, holdout=0.25)
+    choice = averaged(experiment)
+    second = choice.members[1].solution
 
-    def broken(opened: Experiment, asked: Chosen, positions: np.ndarray, deadline: Deadline) -> FinalModel:
-        if len(positions) == opened.dataset.n_rows:
+    def broken(rows: TrainingRows, solution: Solution, rounds: int | None = None) -> FittedSolution:
+        if solution == second and len(rows.positions) == experiment.dataset.n_rows:
             raise MemoryError("too large")
-        return fit_final(opened, asked, positions, deadline)
+        return fit_solution(rows, solution, rounds)
 
-    monkeypatch.setattr(final_fits, "fit_final", broken)
-    validation = validate(offered(experiment, averaged(experiment), monkeypatch), checks=["LEAK_TARGET_COPY"])
-    assert validation.model_rows == "development rows"
-    assert any("on all rows failed" in note for note in validation.notes)
+    monkeypatch.setattr(final, "fit_solution", broken)
+    validation = validate(offered(experiment, choice, monkeypatch), checks=["LEAK_TARGET_COPY"])
+    assert validation.model_rows == "all rows; 1 of 2 members on development rows"
+    assert any("on all rows failed" in note and "too large" in note for note in validation.notes)
     assert validation.holdout is not None
     assert described(experiment)["holdout"] == validation.holdout.score
     assert (status(validation)["reload"], validation.verdict) == ("passed", "READY")

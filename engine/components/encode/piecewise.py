@@ -55,9 +55,11 @@ def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> 
     names = numeric(table)
     # Earlier blocks may have added numbers, and all of them share the room.
     shape = replace(context.shape, n_numeric=len(names))
-    bins = min(int(params["bins"] or shape.bins or 1), max(shape.room_for_bins, 1))
-    if bins < 1:
-        raise InvalidInput(f"encode.piecewise needs bins of 1 or more, got {params['bins']}")
+    room = max(shape.room_for_bins, 1)
+    asked = params["bins"]
+    if asked is not None and int(asked) < 1:
+        raise InvalidInput(f"encode.piecewise needs bins of 1 or more, got {asked}")
+    bins = min(int(asked) if asked is not None else shape.bins or room, room)
     rows = np.arange(len(table.frame))
     if len(rows) > _FIT_ROWS:
         rows = np.sort(np.random.default_rng(context.seed).choice(len(rows), _FIT_ROWS, replace=False))
