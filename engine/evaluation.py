@@ -160,8 +160,8 @@ class Evaluation:
 
 
 def rough_seconds(seconds: float) -> float:
-    """Seconds to the nearest power of two, at least 1/16: decisions by cost must not turn with the noise of a clock."""
-    return float(2.0 ** round(math.log2(max(seconds, 1 / 16))))
+    """Seconds to the nearest power of two, at least a quarter: decisions by cost must not turn with the noise of a clock."""
+    return float(2.0 ** round(math.log2(max(seconds, 0.25))))
 
 
 def stack_of(members: Sequence[Evaluation], rows: np.ndarray | slice = slice(None)) -> np.ndarray:

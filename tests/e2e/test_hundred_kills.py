@@ -5,7 +5,8 @@ before the worker has its order, while it loads, or in or after the next evaluat
 server replaces once; the others are of the server, whose worker must follow, or of both. Then the same call comes again.
 
 Left out is `refine`: of solutions about as good it starts from the quickest, so two runs need not try the same, killed or not
-(`test_resume.py` kills it). One learner is clearly the best here, so that nothing else hangs on seconds either.
+(`test_resume.py` kills it). One solution is clearly the best here (there are too few rows for another linear one, with numbers in
+bins), so that nothing else hangs on seconds either.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def summaries(run: RunFolder) -> list[str]:
     return [entry.body["report"]["summary"] for entry in run.journal.read("report")]
 
 
-def linear_table(rows: int = 300) -> pd.DataFrame:
+def linear_table(rows: int = 240) -> pd.DataFrame:
     """A target that is a linear function of two columns and a category, with gaps and some noise."""
     generator = np.random.default_rng(3)
     x1, x2 = generator.normal(size=(2, rows))

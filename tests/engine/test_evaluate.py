@@ -16,6 +16,7 @@ from mle_star.engine.evaluate import Evaluator
 from mle_star.engine.evaluation import Evaluation, FoldPlan
 from mle_star.engine.experiment import Experiment
 from mle_star.engine.plugins import EstimatorModel, Needs, TrainingData
+from mle_star.engine.side_by_side import SideBySide
 from mle_star.engine.solution import Block, Solution
 from opened import generated_table, open_experiment
 
@@ -94,11 +95,12 @@ def test_validation_targets_never_reach_the_fit(tmp_path: Path) -> None:
         Block.of("post", "clip_to_range"),
     ]
     solution = Solution.of(blocks)
-    before = experiment.evaluator._one_fold(solution, 0, 1, Deadline(60), _never())
+    plan = SideBySide(1, (1,) * len(experiment.evaluator.folds))
+    before = experiment.evaluator._one_fold(solution, 0, plan, Deadline(60), _never())
     scrambled = experiment.dataset.y.copy()
     scrambled[fold.valid] = np.random.default_rng(1).normal(1e3, 1e3, len(fold.valid))
     other = replace_dataset(experiment, scrambled)
-    after = other.evaluator._one_fold(solution, 0, 1, Deadline(60), _never())
+    after = other.evaluator._one_fold(solution, 0, plan, Deadline(60), _never())
     np.testing.assert_array_equal(before.prediction, after.prediction)
     assert before.score != after.score
 
