@@ -48,7 +48,6 @@ class FinalFits:
         self.rows = "none"
         self.fitted: Chosen | None = None
         self._holdout: Holdout | None = None
-        self._save_s = 0.0
 
     @property
     def complete(self) -> bool:
@@ -123,7 +122,7 @@ class FinalFits:
         """Fit as many members again as there is time for, each in the place of what it was on development rows."""
         if self.model is None:
             return
-        later_s = self._checks_s + fit_seconds(self.choice.members, 0.0) + self._save_s
+        later_s = self._checks_s + fit_seconds(self.choice.members, 0.0)
         clock = self.deadline.at_most(max(0.0, self.deadline.remaining() - later_s))
         again, failures = refit_members(self.experiment, self.choice, self.model, everything, clock)
         self.notes.extend(f"fitting on all rows failed: {failure}" for failure in failures)
@@ -136,9 +135,7 @@ class FinalFits:
         self._keep(self.model, self.choice, rows)
 
     def _keep(self, model: FinalModel, fitted: Chosen, rows: str) -> None:
-        begun_s = self.deadline.elapsed()
         save(model, self.experiment.run.model_path, self._about(model, fitted, rows))
-        self._save_s = self.deadline.elapsed() - begun_s
         self.model, self.fitted, self.rows = model, fitted, rows
 
     def _clock(self, choice: Chosen, earlier: int) -> Deadline:
