@@ -143,10 +143,8 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
     rows, on as many as the time allows, drawn by the split's rule (see `n_rows`).
     """
     fitted: list[tuple[int, FittedSolution]] = []
-    members, order = list(choice.members), list(range(len(choice.members)))
+    members, order = list(choice.members), _heaviest_first(choice)
     if choice.weights is not None:
-        weights = choice.weights
-        order.sort(key=lambda number: -weights[number])
         first = members[order[0]]
         if first.refit_seconds > deadline.remaining():
             share = _share_of_rows(first, _PART_SHARE * deadline.remaining())
@@ -191,10 +189,7 @@ def refit_members(
 ) -> tuple[list[int], list[str]]:
     """Fit members of a model again on the rows at `positions`, in its place, the largest weights first, as far as the time allows;
     returns which, and what failed. Where a fit fails, or the clock cuts it and did not cut what was there, that stays."""
-    order = list(range(len(choice.members)))
-    if choice.weights is not None:
-        weights = choice.weights
-        order.sort(key=lambda number: -weights[number])
+    order = _heaviest_first(choice)
     dataset, setting = experiment.dataset, experiment.evaluator.setting
     solutions = [choice.members[number].solution for number in order]
     rows = TrainingRows(setting, dataset.table, dataset.y, positions, experiment.resources.threads, deadline, solutions)
@@ -222,6 +217,12 @@ def refit_members(
     if len(again) == len(choice.members):
         model.n_rows = len(positions)
     return sorted(again), failures
+
+
+def _heaviest_first(choice: Chosen) -> list[int]:
+    """Numbers of the members, the largest weights first; as they are where there are no weights."""
+    weights = choice.weights or (0.0,) * len(choice.members)
+    return sorted(range(len(choice.members)), key=lambda number: -weights[number])
 
 
 def _share_of_rows(member: Evaluation, seconds: float) -> float:
