@@ -19,6 +19,7 @@ from .table import Table
 
 _SECONDS_PER_DAY = 86_400.0
 _LARGEST = float(np.finfo(np.float32).max)
+_ROWS_FOR_NO_GAP = 1_000
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class Adapter:
                 columns.append(_Column(name, role, levels=_levels_present(table.frame[name])))
             else:
                 values = _numbers(table.frame[name], role)
-                known = values[~np.isnan(values)]
-                fill = float(np.median(known)) if len(known) else 0.0
-                columns.append(_Column(name, role, fill=fill, unknown=len(known) == 0))
+                gaps = np.isnan(values)
+                fill = _median(values, gaps) if needs.no_missing else 0.0
+                columns.append(_Column(name, role, fill=fill, unknown=bool(gaps.all())))
         return cls(tuple(columns), needs)
 
     def apply(self, table: Table) -> pd.DataFrame:
@@ -98,12 +99,21 @@ class Adapter:
         return np.where(np.isnan(values), np.float32(column.fill), values) if self.needs.no_missing else values
 
 
+def _median(values: np.ndarray, gaps: np.ndarray) -> float:
+    """What stands for a gap. Where there is none, as in hundreds of columns for levels and bins, a part of the rows will do for
+    those that new rows may have."""
+    known = values[~gaps] if gaps.any() else values[:: len(values) // _ROWS_FOR_NO_GAP + 1]
+    return float(np.median(known)) if len(known) else 0.0
+
+
 def _numbers(series: pd.Series, role: Role) -> np.ndarray:
     """Return float32 values (n_rows,), infinities and overflow clipped to the largest float32."""
     if role is Role.DATETIME:
         seconds = series.astype("datetime64[s]").to_numpy()
         values = np.where(np.isnat(seconds), np.nan, seconds.astype(np.int64) / _SECONDS_PER_DAY)
     else:
+        if series.dtype == np.float32:
+            return np.asarray(np.clip(series.to_numpy(), -_LARGEST, _LARGEST))
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.clip(values, -_LARGEST, _LARGEST).astype(np.float32)
 

@@ -24,6 +24,10 @@ def cross_fitted_scores(
 
     Raises `DeadlinePassed` as soon as the first fit shows that all of them, and the last one on all rows, would take too long.
     """
+    combination = (strategy.key, tuple(member.key for member in members))
+    if combination in experiment.combined:
+        # A look ahead before refinement compares what may be compared again after it.
+        return experiment.combined[combination]
     folds = [fold for fold in experiment.evaluator.folds if fold.repeat == 0]
     y, task = experiment.dataset.y, experiment.task
     scores = []
@@ -39,7 +43,8 @@ def cross_fitted_scores(
         else:
             prediction = _middle(held, task)
         scores.append(task.metric.score(y[fold.valid], prediction))
-    return tuple(scores)
+    experiment.combined[combination] = tuple(scores)
+    return experiment.combined[combination]
 
 
 def cross_fitted_choice(experiment: Experiment, members: Sequence[Evaluation]) -> tuple[float, ...]:

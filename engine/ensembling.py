@@ -250,9 +250,12 @@ def strategies_for(experiment: Experiment, names: Sequence[str] | None = None) -
 
 def fit_ensemble(experiment: Experiment, key: str, members: Sequence[Evaluation]) -> FittedEnsemble:
     """Fit a strategy on all out-of-fold predictions, to be used on new rows."""
-    rows = experiment.evaluator.covered
-    strategy = registry.ensembles()[key]
-    return strategy.fit(stack_of(members, rows), experiment.dataset.y[rows], experiment.task, experiment.seed)
+    combination = (key, tuple(member.key for member in members))
+    if combination not in experiment.fitted_ensembles:
+        rows, y = experiment.evaluator.covered, experiment.dataset.y
+        fitted = registry.ensembles()[key].fit(stack_of(members, rows), y[rows], experiment.task, experiment.seed)
+        experiment.fitted_ensembles[combination] = fitted
+    return experiment.fitted_ensembles[combination]
 
 
 @dataclass(frozen=True)

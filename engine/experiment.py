@@ -27,8 +27,11 @@ from .task import Task, TaskKind, asked_task, resolve_metric
 
 if TYPE_CHECKING:
     from .checking import CheckOutcome
+    from .plugins import FittedEnsemble
     from .roles import Role
 
+Combination = tuple[str, tuple[str, ...]]
+"""A strategy's key and those of its members, in order."""
 
 _REFERENCE = "lightgbm"
 _PASS_SHARE = 0.2
@@ -100,6 +103,10 @@ class Experiment:
     """What the final model may cost in use."""
     prepared: dict[str, CheckOutcome] = field(default_factory=dict)
     """Outcomes of data checks that were computed beside an earlier stage, by code; `checking` fills and uses it."""
+    combined: dict[Combination, tuple[float, ...]] = field(default_factory=dict)
+    """Cross-fitted scores of ensemble strategies; `cross_fitting` fills and uses it."""
+    fitted_ensembles: dict[Combination, FittedEnsemble] = field(default_factory=dict)
+    """Strategies fitted on all out-of-fold predictions; `ensembling` fills and uses it."""
 
     @cached_property
     def evaluator(self) -> Evaluator:

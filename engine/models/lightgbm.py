@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, softmax
 
 from ..levels import NATIVE_LEVELS
 from ..plugins import FittedModel, Model, Needs, ParamDict, TrainingData
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import optuna
 
 _LEAST_ROWS_PER_THREAD = 500
+_TREES_AT_ONCE, _LEAST_ROWS_IN_PARTS = 25, 2_000
 
 
 @dataclass
@@ -40,11 +42,31 @@ class FittedLightGBM:
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Probabilities (n_rows, n_classes) or values (n_rows, 1), float64."""
-        threads = self.threads if len(X) >= _LEAST_ROWS_PER_THREAD else 1
-        raw = np.asarray(self.booster.predict(self.form.matrix(X), num_iteration=self.rounds, num_threads=threads))
+        raw = self._raw(self.form.matrix(X))
         if self.kind == "binary":
-            return np.column_stack([1.0 - raw, raw])
-        return raw.reshape(len(X), -1)
+            positive = expit(raw)
+            return np.column_stack([1.0 - positive, positive])
+        return softmax(raw, axis=1) if self.kind == "multiclass" else raw.reshape(len(X), -1)
+
+    def _raw(self, matrix: np.ndarray) -> np.ndarray:
+        """Sums over the trees, many rows through few trees at a time: LightGBM takes each row through all trees, and thousands of
+        trees do not fit into a core's cache (2.5 to 5 times the time for 20,000 rows)."""
+        rounds = self.rounds or self.booster.current_iteration()
+        threads = self.threads if len(matrix) >= _LEAST_ROWS_PER_THREAD else 1
+        step = rounds
+        if len(matrix) >= _LEAST_ROWS_IN_PARTS:
+            step = max(1, _TREES_AT_ONCE // self.booster.num_model_per_iteration())
+        sums = [
+            self.booster.predict(
+                matrix,
+                raw_score=True,
+                start_iteration=start,
+                num_iteration=min(step, rounds - start),
+                num_threads=threads,
+            )
+            for start in range(0, rounds, step)
+        ]
+        return np.asarray(sum(sums))
 
 
 _SMALL_TREES: ParamDict = {

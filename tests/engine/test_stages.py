@@ -18,7 +18,7 @@ from mle_star.engine.compare import paired_comparison
 from mle_star.engine.cross_fitting import cross_fitted_choice, cross_fitted_scores
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
-from mle_star.engine.ensembling import build_ensemble
+from mle_star.engine.ensembling import build_ensemble, strategies_for
 from mle_star.engine.errors import InvalidInput, NotFound, Refused
 from mle_star.engine.evaluation import fit_seconds
 from mle_star.engine.experiment import Experiment, reopen_experiment
@@ -26,6 +26,7 @@ from mle_star.engine.final import chosen, fit_final, load, save
 from mle_star.engine.forecast import expected_fit_seconds
 from mle_star.engine.leaderboard import best_single, leaderboard
 from mle_star.engine.pipeline import TrainingRows, fit_solution
+from mle_star.engine.plugins import FittedEnsemble
 from mle_star.engine.pool import member_pool
 from mle_star.engine.refinement import refine
 from mle_star.engine.registry import ensembles
@@ -155,6 +156,20 @@ def test_the_time_for_final_fits_is_foreseen_from_the_ensemble_that_would_be_kep
     assert expected_fit_seconds(experiment, Deadline(0)) == expected_fit_seconds(experiment) > 0.0
 
 
+def test_what_a_look_ahead_compared_is_not_computed_again(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = build_ensemble(experiment, Deadline(30))
+
+    def again(*_: object) -> FittedEnsemble:
+        raise AssertionError("fitted again")
+
+    for strategy in strategies_for(experiment):
+        monkeypatch.setitem(ensembles(), strategy.key, replace(strategy, fit=again))
+    built = build_ensemble(experiment, Deadline(30))
+    assert (built.strategy, built.scores, built.members) == (looked.strategy, looked.scores, looked.members)
+
+
 def test_a_best_solution_that_another_stands_for_in_the_pool_is_foreseen_too(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +191,10 @@ def test_a_member_that_runs_away_on_the_first_block_in_time_does_not_stand_for_a
     oof[first] *= 1_000.0
     wild = replace(good[0], oof=oof)
     members = [wild, *good[1:]]
-    usual, with_it = (cross_fitted_scores(opened, ensembles()["mean"], some, Deadline(30)) for some in (good, members))
+    usual = cross_fitted_scores(opened, ensembles()["mean"], good, Deadline(30))
+    opened.combined.clear()  # it knows members by their keys, and the wild one has the key of a good one
+    with_it = cross_fitted_scores(opened, ensembles()["mean"], members, Deadline(30))
+    assert with_it != usual
     assert with_it[0] < 3.0 * usual[0]
     assert cross_fitted_choice(opened, members)[0] < 3.0 * usual[0]
 
