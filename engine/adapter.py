@@ -19,7 +19,8 @@ from .table import Table
 
 _SECONDS_PER_DAY = 86_400.0
 _LARGEST = float(np.finfo(np.float32).max)
-_ROWS_FOR_NO_GAP = 1_000
+_ROWS_FOR_NO_GAP = 2_000
+"""Hundreds of columns for levels and bins have no gap; a sample of so many rows will do for gaps that only new rows may have."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class Adapter:
     def fit(cls, table: Table, needs: Needs) -> Adapter:
         """Learn levels and medians from training rows."""
         columns = []
+        n_rows = len(table.frame)
+        some = (
+            np.random.default_rng(0).integers(0, n_rows, _ROWS_FOR_NO_GAP) if n_rows > _ROWS_FOR_NO_GAP else slice(None)
+        )
         for name in table.columns(Role.NUMERIC, Role.BOOLEAN, Role.DATETIME, Role.CATEGORICAL):
             role = table.roles[name]
             if role is Role.CATEGORICAL:
@@ -65,7 +70,7 @@ class Adapter:
             else:
                 values = _numbers(table.frame[name], role)
                 gaps = np.isnan(values)
-                fill = _median(values, gaps) if needs.no_missing else 0.0
+                fill = _median(values[~gaps] if gaps.any() else values[some]) if needs.no_missing else 0.0
                 columns.append(_Column(name, role, fill=fill, unknown=bool(gaps.all())))
         return cls(tuple(columns), needs)
 
@@ -99,10 +104,8 @@ class Adapter:
         return np.where(np.isnan(values), np.float32(column.fill), values) if self.needs.no_missing else values
 
 
-def _median(values: np.ndarray, gaps: np.ndarray) -> float:
-    """What stands for a gap. Where there is none, as in hundreds of columns for levels and bins, a part of the rows will do for
-    those that new rows may have."""
-    known = values[~gaps] if gaps.any() else values[:: len(values) // _ROWS_FOR_NO_GAP + 1]
+def _median(known: np.ndarray) -> float:
+    """The median; 0 of nothing."""
     return float(np.median(known)) if len(known) else 0.0
 
 

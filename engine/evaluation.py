@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -81,6 +83,11 @@ class Evaluation:
     cached: bool = False
     growth: float = 1.0
     footprint: Footprint | None = None
+
+    @cached_property
+    def oof_digest(self) -> int:
+        """Tells these out-of-fold predictions from others of the same solution, as of a fit that was cut; 0 for none."""
+        return 0 if self.oof is None else zlib.crc32(self.oof.tobytes())
 
     @property
     def key(self) -> str:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from .plugins import FittedEnsemble
     from .roles import Role
 
-Combination = tuple[str, tuple[str, ...]]
-"""A strategy's key and those of its members, in order."""
+Combination = tuple[str, tuple[tuple[str, int], ...]]
+"""A strategy's key, and each member's with the digest of its out-of-fold predictions, in order."""
 
 _REFERENCE = "lightgbm"
 _PASS_SHARE = 0.2
@@ -103,9 +103,9 @@ class Experiment:
     """What the final model may cost in use."""
     prepared: dict[str, CheckOutcome] = field(default_factory=dict)
     """Outcomes of data checks that were computed beside an earlier stage, by code; `checking` fills and uses it."""
-    combined: dict[Combination, tuple[float, ...]] = field(default_factory=dict)
-    """Cross-fitted scores of ensemble strategies; `cross_fitting` fills and uses it."""
-    fitted_ensembles: dict[Combination, FittedEnsemble] = field(default_factory=dict)
+    cross_fitted: dict[Combination, tuple[float, ...]] = field(default_factory=dict, init=False)
+    """Scores of ensemble strategies by fold; `cross_fitting` fills and uses it."""
+    fitted_ensembles: dict[Combination, FittedEnsemble] = field(default_factory=dict, init=False)
     """Strategies fitted on all out-of-fold predictions; `ensembling` fills and uses it."""
 
     @cached_property

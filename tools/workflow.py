@@ -43,7 +43,6 @@ _ENSEMBLE_SHARE = 0.06
 only, and the final fits all), and kept for combining."""
 _LOOK_SHARE = 0.1
 """Of the time left, for comparing strategies before refinement at most."""
-_LEAST_COMBINING_S, _COMBINING_MARGIN = 1.0, 1.3
 
 _LIBRARIES = ("lightgbm", "sklearn.ensemble", "sklearn.linear_model", "sklearn.feature_extraction.text")
 
@@ -291,16 +290,12 @@ def _clock_before_validation(steps: list[Tool], experiment: Experiment, deadline
     most = _FITS_AT_MOST if experiment.plan.max_rows is None else _FITS_AT_MOST_OF_MANY_ROWS
     # What refinement must leave is worth a closer look: an ensemble of few members frees a third of the time.
     look = deadline.share(_LOOK_SHARE) if steps[0].name == "refine" else None
-    combining_s, started_s = _ENSEMBLE_SHARE * deadline.budget_s, deadline.elapsed()
     fits_s = min(expected_fit_seconds(experiment, look), most * deadline.budget_s)
-    if look is not None and not look.passed:
-        # What was compared now will be compared again, with other members at most.
-        combining_s = min(combining_s, max(_LEAST_COMBINING_S, _COMBINING_MARGIN * (deadline.elapsed() - started_s)))
     left_s = max(0.0, deadline.remaining() - experiment.validation_s)
     if steps[0].name == "build_ensemble":
         # Worth more than anything else in the same seconds, so it never goes without; it keeps to what can be fitted afterwards.
         return deadline.at_most(max(left_s - fits_s, min(_ENSEMBLE_SHARE * deadline.budget_s, 0.5 * left_s)))
-    free_s = max(0.0, left_s - fits_s - combining_s)
+    free_s = max(0.0, left_s - fits_s - _ENSEMBLE_SHARE * deadline.budget_s)
     searching = [step for step in steps if step.name != "build_ensemble"]
     return deadline.at_most(free_s * steps[0].share / sum(step.share for step in searching))
 

@@ -8,7 +8,8 @@ overfit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,8 +38,16 @@ class FittedLightGBM:
     form: MatrixForm
     kind: str
     threads: int
-    rounds: int | None
+    rounds: int
     cut: bool
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A lock belongs to its process."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Probabilities (n_rows, n_classes) or values (n_rows, 1), float64."""
@@ -49,24 +58,28 @@ class FittedLightGBM:
         return softmax(raw, axis=1) if self.kind == "multiclass" else raw.reshape(len(X), -1)
 
     def _raw(self, matrix: np.ndarray) -> np.ndarray:
-        """Sums over the trees, many rows through few trees at a time: LightGBM takes each row through all trees, and thousands of
-        trees do not fit into a core's cache (2.5 to 5 times the time for 20,000 rows)."""
-        rounds = self.rounds or self.booster.current_iteration()
+        """Rows (n_rows, n_columns) → sums over the trees, (n_rows,) or (n_rows, n_classes).
+
+        Many rows go through few trees at a time: LightGBM takes each row through all trees, and thousands of trees do not fit into
+        a core's cache (2.5 to 5 times the time for 20,000 rows). Each pass reads the rows again, so wide ones go through more.
+        """
+        rounds = max(1, min(self.rounds, self.booster.current_iteration()))
         threads = self.threads if len(matrix) >= _LEAST_ROWS_PER_THREAD else 1
         step = rounds
         if len(matrix) >= _LEAST_ROWS_IN_PARTS:
-            step = max(1, _TREES_AT_ONCE // self.booster.num_model_per_iteration())
-        sums = [
-            self.booster.predict(
-                matrix,
-                raw_score=True,
-                start_iteration=start,
-                num_iteration=min(step, rounds - start),
-                num_threads=threads,
-            )
-            for start in range(0, rounds, step)
-        ]
-        return np.asarray(sum(sums))
+            step = max(1, _TREES_AT_ONCE * max(1, matrix.shape[1] // 50) // self.booster.num_model_per_iteration())
+        total: np.ndarray | None = None
+        # The booster itself keeps which trees are asked for, so that two callers at once would get each other's.
+        with self._lock:
+            for start in range(0, rounds, step):
+                trees = min(step, rounds - start)
+                part = np.asarray(
+                    self.booster.predict(
+                        matrix, raw_score=True, start_iteration=start, num_iteration=trees, num_threads=threads
+                    )
+                )
+                total = part if total is None else np.add(total, part, out=total)
+        return np.asarray(total)
 
 
 _SMALL_TREES: ParamDict = {

@@ -31,6 +31,21 @@ def problem(seed: int, logistic: bool, penalty: float, weighted: bool = False) -
     return Problem(X, Taming.fit(X), y, weight, logistic, penalty)
 
 
+@pytest.mark.parametrize("learner", ["linear", "elastic_net", "svm_linear", "svm_rbf", "mlp"])
+def test_a_row_far_beyond_all_others_is_not_followed(learner: str) -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(500, 3)).astype(np.float32) * [1, 50, 1000]).astype(np.float32)
+    y = 2.0 * X[0].to_numpy(dtype=np.float64) + 0.01 * X[2].to_numpy(dtype=np.float64)
+    model = registry.model(learner)
+    data = TrainingData(X, y, None, "regression", 0, resolve_metric("rmse", "regression"), {}, 0, 1, Deadline(60))
+    fitted = model.fit(replace(data, params=dict(model.defaults(full_shape("regression")))))
+    # Beyond three spreads, which is where the training rows end.
+    near, far = np.full((1, 3), 4.0) * [1, 50, 1000], np.full((1, 3), 1e6)
+    near_value, far_value = (fitted.predict(pd.DataFrame(row.astype(np.float32)))[0, 0] for row in (near, far))
+    assert far_value == pytest.approx(near_value)
+    assert far_value < 2.0 * y.max()
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("penalty", [0.01, 1.0, 300.0])
 def test_two_classes_are_fitted_as_by_scikit_learn(penalty: float, weighted: bool) -> None:
