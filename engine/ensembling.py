@@ -1,14 +1,13 @@
-"""Ensembling (MLE-STAR §3.3, Algorithm 3): strategies on out-of-fold predictions, each scored honestly; the best one is kept only
-if it beats the best single solution.
+"""Ensembling (MLE-STAR §3.3, Algorithm 3): strategies on out-of-fold predictions, each scored honestly; one is kept unless
+the best single solution is clearly better.
 
 A strategy's score is cross-fitted: for each fold its weights are learnt on the other folds (on the earlier ones where time orders
 the folds) and scored on that fold. The paper returns the best ensemble without this comparison.
 
-What a strategy has to beat is the cross-fitted score of picking the best single solution: that solution's own score is flattered,
-because it is the best of many on these very folds. No margin for noise is asked beyond that: at an equal score the average of
-several is the safer choice. Where time orders the folds or rows are few, drift or noise make any lead of a single solution
-doubtful, and an average (under drift one with equal weights) is kept unless the single one leads by more than twice the noise.
-Among strategies the first in order, weights, is kept unless another leads by as much.
+What a strategy is compared with is the cross-fitted score of picking the best single solution: that solution's own score is flattered,
+because it is the best of many on these very folds. Even so its lead is doubtful: an average (under drift one with equal weights)
+is the safer choice and is kept unless the single one leads by more than twice the noise. Among strategies the first in order,
+weights, is kept unless another leads by as much.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ log = logging.getLogger(__name__)
 
 NO_SCORE = (DeadlinePassed, ValueError, ArithmeticError, np.linalg.LinAlgError)
 _FEW = 8
-_FEW_ROWS = 2_000
-_LEAD_OF_ANOTHER = 2.0
-"""Standard errors by which a strategy must be better than an earlier one to be kept instead."""
+_LEAD = 2.0
+"""Standard errors by which the less safe of two choices must be better to be taken: the single solution instead of a strategy, a
+strategy instead of an earlier one."""
 _FIT_MARGIN = 1.1
 """Foreseen seconds are exceeded by a tenth now and then, and the checks after the fits want theirs."""
 
@@ -194,29 +193,18 @@ def _score(
     reference: tuple[float, ...],
     deadline: Deadline,
 ) -> tuple[StrategyScore, _Candidate | None]:
-    """Score one strategy on these members; a candidate where it beats the reference, or comes near it where that says little."""
+    """Score one strategy on these members; a candidate where it beats the reference, or is within the noise of it."""
     clock = Deadline(deadline.remaining())
     try:
         scores = cross_fitted_scores(experiment, strategy, members, deadline)
     except NO_SCORE as error:
         return StrategyScore(strategy.key, None, None, None, len(members), clock.elapsed(), str(error)[:200]), None
     found = paired_comparison(scores, reference, experiment.task.metric, experiment.evaluator.test_train_ratio)
-    unsure = _in_doubt(experiment) and found.mean_gain > -_lead(experiment) * found.standard_error
     candidate = None
-    if found.mean_gain > 0 or unsure:
+    if found.mean_gain > -_LEAD * found.standard_error:
         candidate = _candidate(experiment, strategy, members, scores, found.mean_gain)
     mean = float(np.mean(scores))
     return StrategyScore(strategy.key, mean, found.mean_gain, found.p_value, len(members), clock.elapsed()), candidate
-
-
-def _in_doubt(experiment: Experiment) -> bool:
-    """Whether the folds are a poor guide to which of two good solutions is better."""
-    return experiment.split.kind == "time" or len(experiment.split.development) < _FEW_ROWS
-
-
-def _lead(experiment: Experiment) -> float:
-    """Standard errors by which the less safe of two choices must be better to be taken."""
-    return 2.0 if _in_doubt(experiment) else 1.0
 
 
 def members_for(strategy: Ensemble, pool: Sequence[Evaluation]) -> list[Evaluation]:
@@ -307,11 +295,11 @@ def _decide(
     candidates = [
         candidate
         for candidate in candidates
-        if not accept(paired_comparison(single.scores, candidate.scores, metric, ratio), _lead(experiment))
+        if not accept(paired_comparison(single.scores, candidate.scores, metric, ratio), _LEAD)
     ]
     affordable = [candidate for candidate in candidates if candidate.affordable]
     if not affordable:
-        reason = "no strategy beat the best single solution on the folds"
+        reason = "the best single solution is clearly better than any strategy on the folds"
         if candidates:
             limits = f" or exceed the limits ({experiment.limits.describe()})" if experiment.limits else ""
             time_s = experiment.seconds_for_fits
@@ -339,7 +327,7 @@ def _decide(
     if best.gain <= 0:
         reason = (
             f"{best.strategy.key} is within the noise of the best single solution ({best.gain:.4g}, {measured}), and an "
-            f"average is the safer choice {'under drift' if experiment.split.kind == 'time' else 'with few rows'}"
+            f"average is the safer choice{' under drift' if experiment.split.kind == 'time' else ''}"
         )
     return EnsembleResult(
         best.strategy.key,
@@ -361,6 +349,6 @@ def _first_unless_beaten(experiment: Experiment, candidates: Sequence[_Candidate
     metric, ratio = experiment.task.metric, experiment.evaluator.test_train_ratio
     kept = candidates[0]
     for later in candidates[1:]:
-        if accept(paired_comparison(later.scores, kept.scores, metric, ratio), _LEAD_OF_ANOTHER):
+        if accept(paired_comparison(later.scores, kept.scores, metric, ratio), _LEAD):
             kept = later
     return kept

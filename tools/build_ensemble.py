@@ -1,4 +1,4 @@
-"""build_ensemble: combine out-of-fold predictions, and keep the ensemble only if it beats the best single solution."""
+"""build_ensemble: combine out-of-fold predictions, and keep the ensemble unless the best single solution is clearly better."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ TOOL = Tool(
     title="Build an ensemble",
     description=(
         "Combines out-of-fold predictions of all scored solutions by several strategies, each cross-fitted so its score is honest, "
-        "and keeps the best only if it beats the best single. Seconds. Next: validate."
+        "and keeps the best unless the best single is clearly better. Seconds. Next: validate."
     ),
     request=EnsembleRequest,
     report=EnsembleReport,

@@ -204,14 +204,14 @@ def test_a_member_that_runs_away_on_the_first_block_in_time_does_not_stand_for_a
     assert cross_fitted_choice(opened, members)[0] < 3.0 * usual[0]
 
 
-def test_with_few_rows_an_average_gives_way_only_to_a_clearly_better_single(experiment: Experiment) -> None:
+def test_an_average_gives_way_only_to_a_clearly_better_single(experiment: Experiment) -> None:
     result = build_ensemble(experiment, Deadline(30))
     single = best_single(experiment).evaluation
     ratio = experiment.evaluator.test_train_ratio
     lead = paired_comparison(single.scores, result.scores, experiment.task.metric, ratio)
     if result.kept:
         assert lead.mean_gain <= 2.0 * lead.standard_error
-        assert ("safer choice with few rows" in result.reason) == (
+        assert ("safer choice" in result.reason) == (
             not experiment.task.metric.better(result.mean, result.best_single_cross_fitted)
         )
     else:
@@ -221,7 +221,7 @@ def test_with_few_rows_an_average_gives_way_only_to_a_clearly_better_single(expe
 def test_an_ensemble_is_kept_only_if_it_beats_the_best_single(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mle_star.engine.ensembling._FEW_ROWS", 0)
+    monkeypatch.setattr("mle_star.engine.ensembling._LEAD", 0.0)
     result = build_ensemble(experiment, Deadline(30))
     metric = experiment.task.metric
     if result.kept:
