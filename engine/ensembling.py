@@ -4,7 +4,7 @@ the best single solution is clearly better.
 A strategy's score is cross-fitted: for each fold its weights are learnt on the other folds (on the earlier ones where time orders
 the folds) and scored on that fold. The paper returns the best ensemble without this comparison.
 
-What a strategy is compared with is the cross-fitted score of picking the best single solution: that solution's own score is flattered,
+A strategy is compared with the cross-fitted score of picking the best single solution: that solution's own score is flattered,
 because it is the best of many on these very folds. Even so its lead is doubtful: an average (under drift one with equal weights)
 is the safer choice and is kept unless the single one leads by more than twice the noise. Among strategies the first in order,
 weights, is kept unless another leads by as much.

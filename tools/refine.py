@@ -62,6 +62,14 @@ class RefineReport(Report):
     not_kept: list[str] = Field(default_factory=list)
     plans: list[PlanRow] = Field(default_factory=list)
 
+    def following(self, earlier: Report) -> Report:
+        """Both rounds together; a first one that failed has nothing to add."""
+        if not isinstance(earlier, RefineReport) or earlier.before is None:
+            return self
+        together = {name: [*getattr(earlier, name), *getattr(self, name)] for name in ("kept", "not_kept", "plans")}
+        summary = f"{earlier.summary} With the time left {self.summary}"
+        return self.model_copy(update={**together, "before": earlier.before, "summary": summary})
+
     def digest(self) -> str:
         """Decisions for the window."""
         return "\n".join([self.summary, *(f"- {line}" for line in [*self.kept, *self.not_kept])])

@@ -44,6 +44,9 @@ only, and the final fits all), and kept for combining."""
 _LOOK_SHARE = 0.1
 """Of the time left, for comparing strategies before refinement at most."""
 
+_WORTH_ANOTHER_ROUND = 0.05
+"""Of the budget: with less left than this a second round of refinement is not begun."""
+
 _LIBRARIES = ("lightgbm", "sklearn.ensemble", "sklearn.linear_model", "sklearn.feature_extraction.text")
 
 _OPTIONAL = ("search_sota", "run_ablation", "refine", "build_ensemble")
@@ -253,13 +256,19 @@ def _run_workflow(
         if step.name == "validate":
             preparation.join()
         step_request = step.request.model_validate({"run_id": run.run_id, **arguments})
+        earlier = reports.get(step.name)
         try:
             clock = _clock_before_validation([later for later, _ in steps[number:-1]], experiment, deadline)
-            reports[step.name] = _phase(step, step_request, experiment, clock)
+            if earlier is not None and clock.remaining() < _WORTH_ANOTHER_ROUND * deadline.budget_s:
+                continue
+            report = _phase(step, step_request, experiment, clock)
+            reports[step.name] = report if earlier is None else report.following(earlier)
         except Exception as error:
             if step.name not in _OPTIONAL:
                 raise
             log.warning("%s failed; the run goes on without it", step.name, exc_info=True)
+            if earlier is not None:
+                continue
             said = (
                 str(error)
                 if isinstance(error, MleStarError)
@@ -296,8 +305,8 @@ def _clock_before_validation(steps: list[Tool], experiment: Experiment, deadline
         # Worth more than anything else in the same seconds, so it never goes without; it keeps to what can be fitted afterwards.
         return deadline.at_most(max(left_s - fits_s, min(_ENSEMBLE_SHARE * deadline.budget_s, 0.5 * left_s)))
     free_s = max(0.0, left_s - fits_s - _ENSEMBLE_SHARE * deadline.budget_s)
-    searching = [step for step in steps if step.name != "build_ensemble"]
-    return deadline.at_most(free_s * steps[0].share / sum(step.share for step in searching))
+    searching = {step.name: step.share for step in steps if step.name != "build_ensemble"}
+    return deadline.at_most(free_s * steps[0].share / sum(searching.values()))
 
 
 def _planned(request: WorkflowRequest) -> list[tuple[Tool, dict[str, Any]]]:
@@ -309,7 +318,8 @@ def _planned(request: WorkflowRequest) -> list[tuple[Tool, dict[str, Any]]]:
     steps.append((known["build_baselines"], {"learners": request.learners}))
     if request.refinement_iterations:
         steps.append((known["run_ablation"], {}))
-        steps.append((known["refine"], {"iterations": request.refinement_iterations}))
+        # Twice: with what the first round found, the final fits may need much less than was kept for them.
+        steps += 2 * [(known["refine"], {"iterations": request.refinement_iterations})]
     return [*steps, (known["build_ensemble"], {}), (known["validate"], {})]
 
 

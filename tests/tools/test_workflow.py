@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mle_star.engine.errors import DeadlinePassed, InvalidInput, NotFound
 from mle_star.engine.run import RunFolder, create_run
 from mle_star.engine.windows import read_window
 from mle_star.tools import run_ablation, workflow
+from mle_star.tools.refine import RefineReport
 from mle_star.tools.workflow import PHASES, WORKFLOW, perform, tools
 from opened import generated_table
 
@@ -56,8 +58,6 @@ def test_a_failed_ablation_does_not_lose_the_run(table: Path, tmp_path: Path, mo
     def late(request: object, experiment: object) -> None:
         raise DeadlinePassed("the ablation came too late")
 
-    import dataclasses
-
     known = {**tools(), "run_ablation": dataclasses.replace(run_ablation.TOOL, work=late)}
     monkeypatch.setattr(workflow, "tools", lambda: known)
     run = create_run(tmp_path, "t")
@@ -65,6 +65,31 @@ def test_a_failed_ablation_does_not_lose_the_run(table: Path, tmp_path: Path, mo
     assert report.phases["run_ablation"]["status"] == "failed"
     assert "too late" in report.phases["run_ablation"]["summary"]
     assert report.phases["validate"]["verdict"]
+
+
+@pytest.mark.parametrize("time_left", [True, False])
+def test_time_that_the_final_fits_do_not_need_goes_to_a_second_round_of_refinement(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time_left: bool
+) -> None:
+    rounds = iter([("a block", 0.5, 0.6), ("another block", 0.6, 0.7), ("a third block", 0.7, 0.8)])
+
+    def quick(request: object, experiment: object) -> RefineReport:
+        kept, before, after = next(rounds)
+        return RefineReport(summary=f"{kept} was kept.", before=before, after=after, kept=[kept])
+
+    known = {**tools(), "refine": dataclasses.replace(tools()["refine"], work=quick)}
+    monkeypatch.setattr(workflow, "tools", lambda: known)
+    if not time_left:
+        monkeypatch.setattr(workflow, "_WORTH_ANOTHER_ROUND", 2.0)
+    run = create_run(tmp_path, "t")
+    report = do(WORKFLOW, run, tmp_path, path=str(table), target="y", time_budget_s=10, learners=["linear", "lightgbm"])
+    told = report.phases["refine"]
+    assert told["kept"] == (["a block", "another block"] if time_left else ["a block"])
+    assert (told["before"], told["after"]) == (0.5, 0.7 if time_left else 0.6)
+    assert ("another block was kept" in told["summary"]) == time_left
+    assert list(report.phases) == list(PHASES)
+    finished = [entry.body["phase"] for entry in run.journal.read("phase") if entry.body["status"] == "finished"]
+    assert finished.count("refine") == (2 if time_left else 1)
 
 
 def test_steps_without_iterations_are_left_out(table: Path, tmp_path: Path) -> None:
