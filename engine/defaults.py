@@ -56,7 +56,7 @@ def default_solution(key: str, shape: DataShape, params: Params | None = None) -
 
 def in_bins(solution: Solution, shape: DataShape) -> Solution | None:
     """Return a default solution with numbers in bins where its learner gains from them but the rows are too few to begin with that;
-    else None. With more rows the straight one is not worth its risk: beyond the training range its line goes on."""
+    else None. With more rows the straight one is rarely better."""
     straight = all(block.component != "piecewise" for block in solution.blocks)
     gains = registry.model(solution.model.component).needs.bins and usable("encode", "piecewise", shape)
     return place(solution, Block.of("encode", "piecewise")) if straight and gains else None

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 NO_SCORE = (DeadlinePassed, ValueError, ArithmeticError, np.linalg.LinAlgError)
 _FEW = 8
-_LEAD = 2.0
+LEAD = 2.0
 """Standard errors by which the less safe of two choices must be better to be taken: the single solution instead of a strategy, a
 strategy instead of an earlier one."""
 _FIT_MARGIN = 1.1
@@ -68,7 +68,7 @@ class EnsembleResult:
     """What was tried and what is used from now on: a strategy, or the best single solution.
 
     `best_single` is the score of the best accepted solution, flattered by having been picked as the best of many on these folds;
-    `best_single_cross_fitted` is what picking the best of the pool on the other folds gives, and what a strategy has to beat.
+    `best_single_cross_fitted` is what picking the best of the pool on the other folds gives, and what strategies are compared with.
     `without_limits` is the score of what could have been had without the run's limits, None in a run without any.
     """
 
@@ -108,7 +108,7 @@ def build_ensemble(
 
     result = compare_with_best(experiment, deadline, pool, chosen, tell)
     if experiment.limits:
-        result = replace(result, without_limits=_best_without_limits(experiment, deadline))
+        result = replace(result, without_limits=_best_without_limits(experiment, deadline, pool, result.mean))
     experiment.record("ensemble", asdict(result))
     return result
 
@@ -141,9 +141,12 @@ def _can_be_used(experiment: Experiment, members: Sequence[Evaluation]) -> bool:
     return in_time and experiment.limits.allow(member.footprint for member in members)
 
 
-def _best_without_limits(experiment: Experiment, deadline: Deadline) -> float:
-    """What the run's solutions would reach if any of them could be used: the best of picking one and of the first strategy."""
+def _best_without_limits(experiment: Experiment, deadline: Deadline, pool: Sequence[Evaluation], kept: float) -> float:
+    """What the run's solutions would reach if any of them could be used: the best of picking one and of the first strategy, or
+    what was kept from this pool where the limits leave nothing out."""
     everything = pool_of(experiment, leaderboard(experiment)) or [best_single(experiment).evaluation]
+    if [member.key for member in everything] == [member.key for member in pool]:
+        return kept
     means = [float(np.mean(cross_fitted_choice(experiment, everything)))]
     if len(everything) > 1 and not deadline.passed:
         first = strategies_for(experiment)[0]
@@ -164,7 +167,7 @@ def _score_strategies(
     reference: tuple[float, ...],
     tell: Callable[[str, int, float | None], None],
 ) -> tuple[list[StrategyScore], list[_Candidate]]:
-    """Score strategies on a pool; those that beat the reference are candidates.
+    """Score strategies on a pool; those that beat the reference, and averages within the noise of it, are candidates.
 
     A combination that could not be fitted in time or used within the limits is made again from those of its members that can, the
     heaviest first.
@@ -193,7 +196,7 @@ def _score(
     reference: tuple[float, ...],
     deadline: Deadline,
 ) -> tuple[StrategyScore, _Candidate | None]:
-    """Score one strategy on these members; a candidate where it beats the reference, or is within the noise of it."""
+    """Score one strategy on these members; a candidate where it beats the reference, or is an average within the noise of it."""
     clock = Deadline(deadline.remaining())
     try:
         scores = cross_fitted_scores(experiment, strategy, members, deadline)
@@ -201,8 +204,11 @@ def _score(
         return StrategyScore(strategy.key, None, None, None, len(members), clock.elapsed(), str(error)[:200]), None
     found = paired_comparison(scores, reference, experiment.task.metric, experiment.evaluator.test_train_ratio)
     candidate = None
-    if found.mean_gain > -_LEAD * found.standard_error:
+    if found.mean_gain > -LEAD * found.standard_error:
         candidate = _candidate(experiment, strategy, members, scores, found.mean_gain)
+        if found.mean_gain <= 0 and not candidate.is_average:
+            # A stack is no safer than one solution.
+            candidate = None
     mean = float(np.mean(scores))
     return StrategyScore(strategy.key, mean, found.mean_gain, found.p_value, len(members), clock.elapsed()), candidate
 
@@ -248,13 +254,18 @@ def fit_ensemble(experiment: Experiment, key: str, members: Sequence[Evaluation]
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A strategy that beat the best single solution, fitted on all out-of-fold predictions."""
+    """A strategy that may be kept, fitted on all out-of-fold predictions."""
 
     strategy: Ensemble
     scores: tuple[float, ...]
     gain: float
     used: tuple[tuple[Evaluation, float | None], ...]
     affordable: bool
+
+    @property
+    def is_average(self) -> bool:
+        """Whether the members are only weighed."""
+        return all(weight is not None for _, weight in self.used)
 
     @property
     def by_weight(self) -> list[Evaluation]:
@@ -288,18 +299,18 @@ def _decide(
     candidates: list[_Candidate],
     tried: list[StrategyScore],
 ) -> EnsembleResult:
-    """Choose among the strategies that beat the best single solution and can be fitted in the time there will be."""
+    """Choose among the candidates that can be fitted in the time there will be."""
     single = best_single(experiment).evaluation
     metric, ratio = experiment.task.metric, experiment.evaluator.test_train_ratio
     # Flattered as its score is, a single solution that beats an ensemble by more than the noise is the better choice.
     candidates = [
         candidate
         for candidate in candidates
-        if not accept(paired_comparison(single.scores, candidate.scores, metric, ratio), _LEAD)
+        if not accept(paired_comparison(single.scores, candidate.scores, metric, ratio), LEAD)
     ]
     affordable = [candidate for candidate in candidates if candidate.affordable]
     if not affordable:
-        reason = "the best single solution is clearly better than any strategy on the folds"
+        reason = "no strategy came near enough to the best single solution on the folds"
         if candidates:
             limits = f" or exceed the limits ({experiment.limits.describe()})" if experiment.limits else ""
             time_s = experiment.seconds_for_fits
@@ -349,6 +360,6 @@ def _first_unless_beaten(experiment: Experiment, candidates: Sequence[_Candidate
     metric, ratio = experiment.task.metric, experiment.evaluator.test_train_ratio
     kept = candidates[0]
     for later in candidates[1:]:
-        if accept(paired_comparison(later.scores, kept.scores, metric, ratio), _LEAD):
+        if accept(paired_comparison(later.scores, kept.scores, metric, ratio), LEAD):
             kept = later
     return kept

@@ -101,6 +101,8 @@ class Experiment:
     """The clock of a whole run, where one job does all steps; None for a step on its own."""
     limits: Limits = field(default_factory=Limits)
     """What the final model may cost in use."""
+    time_left: Callable[[], Deadline | None] = field(default=lambda: None)
+    """Asked by a stage that could use more time than its share: the clock for another round, or None."""
     prepared: dict[str, CheckOutcome] = field(default_factory=dict)
     """Outcomes of data checks that were computed beside an earlier stage, by code; `checking` fills and uses it."""
     cross_fitted: dict[Combination, tuple[float, ...]] = field(default_factory=dict, init=False)

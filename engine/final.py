@@ -22,8 +22,9 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from .compare import accept, paired_comparison
 from .deadline import Deadline
-from .ensembling import fit_ensemble
+from .ensembling import LEAD, fit_ensemble
 from .errors import Cancelled, DeadlinePassed, InvalidInput, NotFound, Refused
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
@@ -85,10 +86,11 @@ def chosen(experiment: Experiment) -> Chosen:
 
 
 def _overtaken(experiment: Experiment, ensemble: dict[str, Any], single: Evaluation) -> bool:
-    """Whether a single solution that was accepted after the ensemble was built is better than the ensemble."""
-    return single.key != ensemble.get("best_single_key") and experiment.task.metric.better(
-        single.mean, ensemble["mean"]
-    )
+    """Whether a single solution that was accepted after the ensemble was built leads it by as much as it would then have needed."""
+    if single.key == ensemble.get("best_single_key"):
+        return False
+    ratio = experiment.evaluator.test_train_ratio
+    return accept(paired_comparison(single.scores, ensemble["scores"], experiment.task.metric, ratio), LEAD)
 
 
 def _recall(experiment: Experiment, solution: Solution) -> Evaluation:

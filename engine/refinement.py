@@ -16,6 +16,7 @@ from .experiment import Experiment
 from .leaderboard import contenders, judge_change, starting_point
 from .plans import Plan, plans_for
 from .solution import SLOTS, Block, Slot, Solution, Suggestion
+from .task import Metric
 
 _LATE_AT_MOST = 2
 
@@ -64,6 +65,11 @@ class Refinement:
     before: float
     after: float
     ended: str
+
+    def followed_by(self, later: Refinement, metric: Metric) -> Refinement:
+        """Both rounds as one; the later one may have begun at a quicker solution than the earlier one ended at."""
+        better = later if metric.better(later.after, self.after) else self
+        return Refinement(self.steps + later.steps, better.solution, self.before, better.after, later.ended)
 
 
 def refine(

@@ -50,7 +50,8 @@ class EnsembleReport(Report):
     strategy: str = ""
     score: float | None = None
     best_single: float | None = Field(
-        default=None, description="Cross-fitted score of picking the best single solution: what a strategy has to beat."
+        default=None,
+        description="Cross-fitted score of picking the best single solution: what strategies are compared with.",
     )
     limits_cost: str | None = Field(default=None, description="What the run's limits cost in score.")
     strategies: list[StrategyRow] = Field(default_factory=list)

@@ -74,10 +74,6 @@ class Report(BaseModel):
         """The text that goes into the context window: decision first, then what an agent needs to resume."""
         return self.summary
 
-    def following(self, earlier: Report) -> Report:  # noqa: ARG002
-        """This round of a step and the one before it in the same run as one report."""
-        return self
-
 
 @dataclass(frozen=True)
 class Tool:

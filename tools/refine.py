@@ -62,14 +62,6 @@ class RefineReport(Report):
     not_kept: list[str] = Field(default_factory=list)
     plans: list[PlanRow] = Field(default_factory=list)
 
-    def following(self, earlier: Report) -> Report:
-        """Both rounds together; a first one that failed has nothing to add."""
-        if not isinstance(earlier, RefineReport) or earlier.before is None:
-            return self
-        together = {name: [*getattr(earlier, name), *getattr(self, name)] for name in ("kept", "not_kept", "plans")}
-        summary = f"{earlier.summary} With the time left {self.summary}"
-        return self.model_copy(update={**together, "before": earlier.before, "summary": summary})
-
     def digest(self) -> str:
         """Decisions for the window."""
         return "\n".join([self.summary, *(f"- {line}" for line in [*self.kept, *self.not_kept])])
@@ -84,6 +76,7 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
     from .research import ranked_suggestions
 
     asked = _asked(request)
+    research, metric = ranked_suggestions(experiment.run), experiment.task.metric
     result = refine(
         experiment,
         experiment.deadline,
@@ -91,8 +84,11 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
         asked,
         outer=request.iterations,
         inner=max(4, len(asked)),
-        research=ranked_suggestions(experiment.run),
+        research=research,
     )
+    if (more_time := experiment.time_left()) is not None:
+        again = refine(experiment, more_time, outer=request.iterations, research=research)
+        result = result.followed_by(again, metric)
     plans = [
         PlanRow(
             block=step.block,
@@ -106,7 +102,6 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
         for step in result.steps
         for plan in step.plans
     ]
-    metric = experiment.task.metric
     kept = [f"{step.block} of {step.learner}: {step.reason}" for step in result.steps if step.accepted]
     return RefineReport(
         summary=(

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -42,10 +43,9 @@ _ENSEMBLE_SHARE = 0.06
 """Shares of a whole run's time: kept at most for the final fits while searching (more where the search sees a part of the rows
 only, and the final fits all), and kept for combining."""
 _LOOK_SHARE = 0.1
-"""Of the time left, for comparing strategies before refinement at most."""
-
+"""Of the time left, for comparing strategies before a round of refinement at most."""
 _WORTH_ANOTHER_ROUND = 0.05
-"""Of the budget: with less left than this a second round of refinement is not begun."""
+"""Of the budget: with less left than this a second round is not begun."""
 
 _LIBRARIES = ("lightgbm", "sklearn.ensemble", "sklearn.linear_model", "sklearn.feature_extraction.text")
 
@@ -256,19 +256,16 @@ def _run_workflow(
         if step.name == "validate":
             preparation.join()
         step_request = step.request.model_validate({"run_id": run.run_id, **arguments})
-        earlier = reports.get(step.name)
         try:
-            clock = _clock_before_validation([later for later, _ in steps[number:-1]], experiment, deadline)
-            if earlier is not None and clock.remaining() < _WORTH_ANOTHER_ROUND * deadline.budget_s:
-                continue
-            report = _phase(step, step_request, experiment, clock)
-            reports[step.name] = report if earlier is None else report.following(earlier)
+            waiting = [later for later, _ in steps[number:-1]]
+            clock = _clock_before_validation(waiting, experiment, deadline)
+            if step.name == "refine":
+                experiment.time_left = partial(_time_for_another_round, waiting, experiment, deadline)
+            reports[step.name] = _phase(step, step_request, experiment, clock)
         except Exception as error:
             if step.name not in _OPTIONAL:
                 raise
             log.warning("%s failed; the run goes on without it", step.name, exc_info=True)
-            if earlier is not None:
-                continue
             said = (
                 str(error)
                 if isinstance(error, MleStarError)
@@ -305,8 +302,17 @@ def _clock_before_validation(steps: list[Tool], experiment: Experiment, deadline
         # Worth more than anything else in the same seconds, so it never goes without; it keeps to what can be fitted afterwards.
         return deadline.at_most(max(left_s - fits_s, min(_ENSEMBLE_SHARE * deadline.budget_s, 0.5 * left_s)))
     free_s = max(0.0, left_s - fits_s - _ENSEMBLE_SHARE * deadline.budget_s)
-    searching = {step.name: step.share for step in steps if step.name != "build_ensemble"}
-    return deadline.at_most(free_s * steps[0].share / sum(searching.values()))
+    searching = [step for step in steps if step.name != "build_ensemble"]
+    return deadline.at_most(free_s * steps[0].share / sum(step.share for step in searching))
+
+
+def _time_for_another_round(steps: list[Tool], experiment: Experiment, deadline: Deadline) -> Deadline | None:
+    """A second share for the step in hand, where what it found needs less time for its final fits than was kept for them."""
+    least_s = _WORTH_ANOTHER_ROUND * deadline.budget_s
+    if deadline.remaining() - experiment.validation_s - _ENSEMBLE_SHARE * deadline.budget_s < least_s:
+        return None
+    clock = _clock_before_validation(steps, experiment, deadline)
+    return clock if clock.remaining() >= least_s else None
 
 
 def _planned(request: WorkflowRequest) -> list[tuple[Tool, dict[str, Any]]]:
@@ -318,8 +324,7 @@ def _planned(request: WorkflowRequest) -> list[tuple[Tool, dict[str, Any]]]:
     steps.append((known["build_baselines"], {"learners": request.learners}))
     if request.refinement_iterations:
         steps.append((known["run_ablation"], {}))
-        # Twice: with what the first round found, the final fits may need much less than was kept for them.
-        steps += 2 * [(known["refine"], {"iterations": request.refinement_iterations})]
+        steps.append((known["refine"], {"iterations": request.refinement_iterations}))
     return [*steps, (known["build_ensemble"], {}), (known["validate"], {})]
 
 

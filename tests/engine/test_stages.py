@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from mle_star.engine import ensembling, forecast
+from mle_star.engine import ensembling, final, forecast
 from mle_star.engine.ablation import run_ablation
 from mle_star.engine.baselines import build_baselines
-from mle_star.engine.compare import paired_comparison
 from mle_star.engine.cross_fitting import cross_fitted_choice, cross_fitted_scores
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
-from mle_star.engine.ensembling import build_ensemble, strategies_for
+from mle_star.engine.ensembling import EnsembleResult, build_ensemble, strategies_for
 from mle_star.engine.errors import InvalidInput, NotFound, Refused
 from mle_star.engine.evaluation import fit_seconds
 from mle_star.engine.experiment import Experiment, reopen_experiment
@@ -204,31 +203,44 @@ def test_a_member_that_runs_away_on_the_first_block_in_time_does_not_stand_for_a
     assert cross_fitted_choice(opened, members)[0] < 3.0 * usual[0]
 
 
-def test_an_average_gives_way_only_to_a_clearly_better_single(experiment: Experiment) -> None:
-    result = build_ensemble(experiment, Deadline(30))
-    single = best_single(experiment).evaluation
-    ratio = experiment.evaluator.test_train_ratio
-    lead = paired_comparison(single.scores, result.scores, experiment.task.metric, ratio)
-    if result.kept:
-        assert lead.mean_gain <= 2.0 * lead.standard_error
-        assert ("safer choice" in result.reason) == (
-            not experiment.task.metric.better(result.mean, result.best_single_cross_fitted)
-        )
-    else:
-        assert result.strategy == "single"
-
-
-def test_an_ensemble_is_kept_only_if_it_beats_the_best_single(
+def test_an_average_gives_way_only_to_a_clearly_better_single(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mle_star.engine.ensembling._LEAD", 0.0)
-    result = build_ensemble(experiment, Deadline(30))
-    metric = experiment.task.metric
-    if result.kept:
-        assert metric.better(result.mean, result.best_single_cross_fitted)
-    else:
-        assert result.strategy == "single"
-        assert result.mean == result.best_single
+    strategies = strategies_for(experiment, ["mean", "stack_linear"])
+    choice = cross_fitted_choice(experiment, member_pool(experiment))
+    worse = -1.0 if experiment.task.metric.greater_is_better else 1.0
+    spread = abs(np.mean(choice)) * 0.01
+
+    def decided(lag: float) -> EnsembleResult:
+        """What is kept when every strategy lags behind the choice by so many spreads, give or take one."""
+        scores = [score + worse * spread * (lag + (-1) ** fold) for fold, score in enumerate(choice)]
+        monkeypatch.setattr(ensembling, "cross_fitted_scores", lambda *_: tuple(scores))
+        return ensembling.compare_with_best(experiment, Deadline(30), member_pool(experiment), strategies)
+
+    near, far = decided(0.3), decided(30.0)
+    assert (near.kept, near.strategy) == (True, "mean")
+    assert "safer choice" in near.reason
+    assert (far.kept, far.strategy) == (False, "single")
+    # A stack is no safer than the best single solution, so it has to be better.
+    strategies = strategies_for(experiment, ["stack_linear"])
+    assert not decided(0.3).kept
+    ahead = decided(-1.5)
+    assert (ahead.kept, ahead.strategy) == (True, "stack_linear")
+
+
+def test_a_new_best_single_solution_replaces_an_ensemble_only_where_it_leads_clearly(experiment: Experiment) -> None:
+    build_ensemble(experiment, Deadline(30))
+    single, body = best_single(experiment).evaluation, experiment.run.journal.last("ensemble")
+    assert body is not None
+    worse = -1.0 if experiment.task.metric.greater_is_better else 1.0
+    for lag, expected in ((0.3, False), (30.0, True)):
+        spread = abs(single.mean) * 0.01
+        scores = [score + worse * spread * (lag + (-1) ** fold) for fold, score in enumerate(single.scores)]
+        older = {**body.body, "best_single_key": "another", "scores": scores}
+        assert final._overtaken(experiment, older, single) == expected
+
+
+def test_an_unknown_strategy_is_named_with_those_there_are(experiment: Experiment) -> None:
     with pytest.raises(NotFound, match="greedy"):
         build_ensemble(experiment, Deadline(5), ["gredy"])
 

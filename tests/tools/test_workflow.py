@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mle_star.engine import refinement
+from mle_star.engine.deadline import Deadline
 from mle_star.engine.errors import DeadlinePassed, InvalidInput, NotFound
+from mle_star.engine.experiment import Experiment
 from mle_star.engine.run import RunFolder, create_run
+from mle_star.engine.solution import Block, Solution
+from mle_star.engine.task import resolve_metric
 from mle_star.engine.windows import read_window
 from mle_star.tools import run_ablation, workflow
-from mle_star.tools.refine import RefineReport
 from mle_star.tools.workflow import PHASES, WORKFLOW, perform, tools
 from opened import generated_table
 
@@ -58,6 +61,8 @@ def test_a_failed_ablation_does_not_lose_the_run(table: Path, tmp_path: Path, mo
     def late(request: object, experiment: object) -> None:
         raise DeadlinePassed("the ablation came too late")
 
+    import dataclasses
+
     known = {**tools(), "run_ablation": dataclasses.replace(run_ablation.TOOL, work=late)}
     monkeypatch.setattr(workflow, "tools", lambda: known)
     run = create_run(tmp_path, "t")
@@ -71,25 +76,35 @@ def test_a_failed_ablation_does_not_lose_the_run(table: Path, tmp_path: Path, mo
 def test_time_that_the_final_fits_do_not_need_goes_to_a_second_round_of_refinement(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time_left: bool
 ) -> None:
-    rounds = iter([("a block", 0.5, 0.6), ("another block", 0.6, 0.7), ("a third block", 0.7, 0.8)])
+    clocks: list[float] = []
+    real = refinement.refine
 
-    def quick(request: object, experiment: object) -> RefineReport:
-        kept, before, after = next(rounds)
-        return RefineReport(summary=f"{kept} was kept.", before=before, after=after, kept=[kept])
+    def watched(experiment: Experiment, deadline: Deadline, *arguments: Any, **options: Any) -> refinement.Refinement:
+        clocks.append(deadline.budget_s)
+        # The first round leaves time over, whatever this machine does in it.
+        return real(experiment, deadline if len(clocks) > 1 else Deadline(0.3), *arguments, **options)
 
-    known = {**tools(), "refine": dataclasses.replace(tools()["refine"], work=quick)}
-    monkeypatch.setattr(workflow, "tools", lambda: known)
-    if not time_left:
-        monkeypatch.setattr(workflow, "_WORTH_ANOTHER_ROUND", 2.0)
+    monkeypatch.setattr(refinement, "refine", watched)
+    monkeypatch.setattr(workflow, "_WORTH_ANOTHER_ROUND", 0.01 if time_left else 2.0)
     run = create_run(tmp_path, "t")
-    report = do(WORKFLOW, run, tmp_path, path=str(table), target="y", time_budget_s=10, learners=["linear", "lightgbm"])
-    told = report.phases["refine"]
-    assert told["kept"] == (["a block", "another block"] if time_left else ["a block"])
-    assert (told["before"], told["after"]) == (0.5, 0.7 if time_left else 0.6)
-    assert ("another block was kept" in told["summary"]) == time_left
+    report = do(WORKFLOW, run, tmp_path, path=str(table), target="y", time_budget_s=15, learners=["linear", "lightgbm"])
+    assert len(clocks) == (2 if time_left else 1)
     assert list(report.phases) == list(PHASES)
-    finished = [entry.body["phase"] for entry in run.journal.read("phase") if entry.body["status"] == "finished"]
-    assert finished.count("refine") == (2 if time_left else 1)
+    told, steps = report.phases["refine"], list(run.journal.read("refinement"))
+    assert len(told["kept"]) + len(told["not_kept"]) == len(steps) > 0
+    reports = [entry.body["report"] for entry in run.journal.read("report") if entry.body["tool"] == "refine"]
+    assert reports == [told]
+
+
+def test_two_rounds_are_one_that_ends_at_the_better_of_their_ends() -> None:
+    rmse = resolve_metric("rmse", "regression")
+    step = refinement.Step("model.linear", "linear", 5.0, 4.0, True, "kept", ())
+    one, other = (Solution.of([Block.of("model", learner)]) for learner in ("linear", "lightgbm"))
+    first = refinement.Refinement((step,), one, 5.0, 4.0, "time budget used")
+    for after, better in ((4.5, one), (3.5, other)):
+        both = first.followed_by(refinement.Refinement((step, step), other, 4.2, after, "4 blocks taken"), rmse)
+        assert (both.solution, both.before, both.after) == (better, 5.0, min(4.0, after))
+        assert (len(both.steps), both.ended) == (3, "4 blocks taken")
 
 
 def test_steps_without_iterations_are_left_out(table: Path, tmp_path: Path) -> None:

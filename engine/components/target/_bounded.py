@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 _MARGIN = 0.2
+_MARGIN_OF_VALUES = 0.5
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Ranges (low, high) of the training targets on the fitted scale and on their own, each extended by a fifth of its width.
+    """Extended ranges (low, high) of the training targets: fitted scale by a fifth, own scale by half of its width.
 
     Own values that were never negative stay so.
     """
@@ -22,8 +23,8 @@ class Bounds:
     @classmethod
     def of(cls, fitted: np.ndarray, y: np.ndarray) -> Bounds:
         """Measure transformed and original training targets, both (n_rows,)."""
-        low, high = _extended(y)
-        return cls(_extended(fitted), (max(low, 0.0) if y.min() >= 0.0 else low, high))
+        low, high = _extended(y, _MARGIN_OF_VALUES)
+        return cls(_extended(fitted, _MARGIN), (max(low, 0.0) if y.min() >= 0.0 else low, high))
 
     def clip_fitted(self, prediction: np.ndarray) -> np.ndarray:
         """Pull raw predictions into the range; what is not a number becomes its lower end."""
@@ -34,6 +35,6 @@ class Bounds:
         return np.asarray(np.clip(values, *self.own))
 
 
-def _extended(values: np.ndarray) -> tuple[float, float]:
+def _extended(values: np.ndarray, margin: float) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
-    return low - _MARGIN * (high - low), high + _MARGIN * (high - low)
+    return low - margin * (high - low), high + margin * (high - low)
