@@ -12,8 +12,9 @@ _REACH = 1.25
 """Spreads from the centre beyond which an input counts by its logarithm: a few rows far beyond all others would else decide the
 slope, and a model that follows one there predicts anything. Of 1 to 2, ends at 2 to 8 spreads, and inputs as they are, on
 standardised numbers of eight tables (700 to 4,500 rows, cross-validated), this was better for linear models and networks but once
-(elastic net on titanic, ROC AUC 0.8758, 0.8749; as they are, here): house_prices RMSE 33,869, 29,922; 800 rows of california 74,137, 67,957; of diamonds 744, 718;
-of adult ROC AUC 0.882, 0.885; networks on house_prices RMSE 36,835, 31,696. A hard end at 3 spreads ruined diamonds (1,043)."""
+(elastic net on titanic, ROC AUC 0.8758, 0.8749). As they are, here: house_prices RMSE 33,869, 29,922; 800 rows of california
+74,137, 67,957; of diamonds 744, 718; of adult ROC AUC 0.882, 0.885; networks on house_prices RMSE 36,835, 31,696. A hard end at 3
+spreads ruined diamonds (1,043)."""
 _PART_VALUES = 1 << 20
 """Values that are in double precision at a time."""
 
