@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from .task import Metric
 
@@ -105,19 +105,32 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(value) for value in adjusted)
 
 
-def interval_of_next(centre: float, block_scores: Sequence[float], metric: Metric) -> Interval | None:
+def interval_of_next(
+    centre: float, block_scores: Sequence[float], metric: Metric, noise: float = 0.0, gain: float = 0.0
+) -> Interval | None:
     """95 % prediction interval around `centre` of the score on new rows, about as many as a block has; None with fewer than two.
 
     A block is a fold, or a period where time orders the rows. As wide as the scores of known blocks `(k,)` differ from each
     other: `t(k − 1) · s · sqrt(1 + 1/k)`. The next block is one draw more, not the mean of many, so an interval of the mean is too
     narrow for it. Never beyond the metric's best value.
+
+    Parameters
+    ----------
+    noise : float
+        Standard deviation that the draw of a block's rows alone gives its score. A few blocks are alike by chance now and then;
+        the next one is no nearer to them than its rows allow.
+    gain : float
+        How much better the model may be than those of the blocks, which saw fewer rows; moves the better end only.
     """
     scores = _checked(block_scores)
     k = len(scores)
     if k < 2:
         return None
-    reach = float(stdtrit(k - 1, 0.5 + _CONFIDENCE / 2) * scores.std(ddof=1) * np.sqrt(1.0 + 1.0 / k))
-    return _possible(centre, centre - reach, centre + reach, metric)
+    seen = float(stdtrit(k - 1, 0.5 + _CONFIDENCE / 2) * scores.std(ddof=1))
+    reach = max(seen, float(ndtri(0.5 + _CONFIDENCE / 2)) * noise) * float(np.sqrt(1.0 + 1.0 / k))
+    better = reach + max(0.0, gain)
+    below, above = (reach, better) if metric.greater_is_better else (better, reach)
+    return _possible(centre, centre - below, centre + above, metric)
 
 
 def interval_of_sample(score: float, resampled: Sequence[float], metric: Metric) -> Interval:

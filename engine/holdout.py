@@ -11,9 +11,9 @@ from .deadline import Deadline
 from .experiment import Experiment
 from .final import Chosen, FinalModel
 from .plugins import NotApplicable
+from .resampling import resampled_scores
 from .solution import content_key
 
-_RESAMPLES = 200
 _BOOTSTRAP_S = 2.0
 _FEWEST_RESAMPLES = 50
 
@@ -92,31 +92,8 @@ def read_holdout(
     if experiment.split.kind == "time":
         interval = interval_of_next(score, [*choice.scores, score], metric)
     else:
-        resampled = _resampled_scores(experiment, y, prediction, deadline.at_most(_BOOTSTRAP_S))
+        resampled = resampled_scores(experiment, rows, prediction, deadline.at_most(_BOOTSTRAP_S))
         interval = interval_of_sample(score, resampled, metric) if len(resampled) >= _FEWEST_RESAMPLES else None
     reading = Holdout(choice_key(choice), score, interval, len(rows), len(model.members))
     experiment.record("holdout_read", asdict(reading))
     return reading
-
-
-def _resampled_scores(experiment: Experiment, y: np.ndarray, prediction: np.ndarray, clock: Deadline) -> list[float]:
-    """Scores of bootstrap samples of sealed rows `y (n,)`, `prediction (n, n_outputs)`; of whole groups where they are split by."""
-    rng = np.random.default_rng(experiment.seed)
-    groups = experiment.split.groups
-    units: list[np.ndarray] | None = None
-    if groups is not None:
-        codes = groups[experiment.split.holdout]
-        order = np.argsort(codes, kind="stable")
-        units = np.split(order, np.unique(codes[order], return_index=True)[1][1:])
-    scores = []
-    for _ in range(_RESAMPLES):
-        if clock.passed:
-            break
-        if units is None:
-            rows = rng.integers(0, len(y), len(y))
-        else:
-            rows = np.concatenate([units[unit] for unit in rng.integers(0, len(units), len(units))])
-        if experiment.task.is_classification and len(np.unique(y[rows])) < 2:
-            continue
-        scores.append(experiment.task.metric.score(y[rows], prediction[rows]))
-    return scores

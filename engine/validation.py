@@ -23,6 +23,7 @@ from .gates import Gate, GateResult, choose_gates, judge
 from .holdout import Holdout, choice_key, read_holdout, recorded_holdout
 from .leaderboard import Ranked, leaderboard
 from .plugins import Finding, NotApplicable
+from .resampling import resampled_scores
 from .serving import Reload, Speed, check_reload, measure_speed, peak_memory_mb, saved_mb
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ Verdict = Literal["READY", "NOT READY"]
 _REPORT_S = 2.5
 _REPORT_SHARE = 0.3
 _TRIED_ROWS = 2_000
+_NOISE_S = 0.5
+_FEWEST_RESAMPLES = 20
 _FROM_OOF = ("CONSTANT_PREDICTIONS", "DUPLICATE_OPTIMISM")
 """Checks of the choice's out-of-fold predictions."""
 
@@ -55,7 +58,8 @@ class Validation:
     Attributes
     ----------
     cv_interval : (float, float) or None
-        95 %, for the score on new rows, as many as a fold has (the next block where time orders them); None with one fold.
+        95 %, for the score on new rows, as many as a fold has (the next block where time orders them); None with one fold. Its
+        better end is as much further as the sealed rows scored better than the folds, whose models saw fewer rows.
     holdout : Holdout or None
         The reading of the sealed rows by this choice; None where there is none or where another choice made it, and
         `holdout_note` says so.
@@ -179,11 +183,25 @@ class _Inspection:
         )  # fmt: skip
 
     def _cv_interval(self) -> Interval | None:
-        """Of the score on new rows. Under time order the sealed rows, once read, are a block that shows how blocks differ, too."""
-        choice, known = self.choice, list(self.choice.scores)
-        if self.experiment.split.kind == "time" and self.holdout is not None:
-            known.append(self.holdout.score)
-        return interval_of_next(choice.mean, known, self.experiment.task.metric)
+        """Of the score on new rows. The sealed rows, once read, are one block more where time orders the rows; elsewhere they
+        show what the model gained by the rows that the folds' models did not have."""
+        choice, metric, known = self.choice, self.experiment.task.metric, list(self.choice.scores)
+        if self.experiment.split.kind == "time":
+            if self.holdout is not None:
+                known.append(self.holdout.score)
+            return interval_of_next(choice.mean, known, metric)
+        gain = metric.gain(self.holdout.score, choice.mean) if self.holdout is not None else 0.0
+        return interval_of_next(choice.mean, known, metric, self._noise_of_a_fold(), gain)
+
+    def _noise_of_a_fold(self) -> float:
+        """Standard deviation of a fold's score by the draw of its rows, from bootstrap samples of out-of-fold predictions; 0
+        without time for them."""
+        evaluator = self.experiment.evaluator
+        rows = evaluator.covered
+        clock = self.experiment.deadline.at_most(_NOISE_S)
+        share = 1.0 / evaluator.plan.n_folds
+        resampled = resampled_scores(self.experiment, rows, self.choice.oof()[rows], clock, share)
+        return float(np.std(resampled, ddof=1)) if len(resampled) >= _FEWEST_RESAMPLES else 0.0
 
     def _tell(self, message: str, done: int) -> None:
         self.experiment.progress("validation", message, done, 4, self.choice.mean)

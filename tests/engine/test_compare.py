@@ -144,5 +144,30 @@ def test_the_interval_of_a_sample_covers_as_many_new_rows_as_often_as_it_says():
     assert interval_of_sample(0.99, [0.97, 0.99, 1.0], AUC)[1] <= 1.0
 
 
+def test_blocks_that_are_alike_by_chance_promise_no_more_than_their_rows_allow():
+    rng = np.random.default_rng(4)
+    covered = {0.0: 0, 8.0: 0}
+    alike = 0
+    for _ in range(20_000):
+        *past, following = rng.normal(100.0, 8.0, size=6)
+        if np.std(past, ddof=1) > 3.0:
+            continue
+        alike += 1
+        for noise in covered:
+            low, high = interval_of_next(float(np.mean(past)), past, RMSE, noise)
+            covered[noise] += low <= following <= high
+    assert covered[0.0] / alike < 0.8
+    assert 0.93 <= covered[8.0] / alike <= 0.97
+
+
+@pytest.mark.parametrize(("metric", "better"), [(RMSE, 0), (AUC, 1)])
+def test_a_gain_moves_the_better_end_only(metric, better):
+    plain = interval_of_next(0.5, [0.48, 0.5, 0.52], metric)
+    moved = interval_of_next(0.5, [0.48, 0.5, 0.52], metric, gain=0.1)
+    assert abs(moved[better] - plain[better]) == pytest.approx(0.1)
+    assert moved[1 - better] == plain[1 - better]
+    assert interval_of_next(0.5, [0.48, 0.5, 0.52], metric, gain=-0.1) == plain
+
+
 def test_one_block_says_nothing_about_the_next():
     assert interval_of_next(0.8, [0.8], AUC) is None

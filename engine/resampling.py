@@ -1,0 +1,53 @@
+"""How far a score would move with other rows: scores of bootstrap samples of rows predicted without having been learnt."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .deadline import Deadline
+from .experiment import Experiment
+
+_RESAMPLES = 200
+
+
+def resampled_scores(
+    experiment: Experiment, rows: np.ndarray, prediction: np.ndarray, clock: Deadline, share: float = 1.0
+) -> list[float]:
+    """Scores of bootstrap samples of these rows, of whole groups where the split keeps them together; those with a value.
+
+    Parameters
+    ----------
+    rows : ndarray (n_rows,) of int
+        Places in the dataset.
+    prediction : ndarray (n_rows, n_outputs)
+        Of those rows.
+    clock : Deadline
+        Ends it early; there are 200 scores at most.
+    share : float
+        Rows (groups) of a sample per row (group) there is.
+    """
+    rng = np.random.default_rng(experiment.seed)
+    y, metric = experiment.dataset.y[rows], experiment.task.metric
+    units = _groups(experiment, rows)
+    n = len(rows) if units is None else len(units)
+    drawn = max(1, round(share * n))
+    scores: list[float] = []
+    for _ in range(_RESAMPLES):
+        if clock.passed:
+            break
+        draw = rng.integers(0, n, drawn)
+        if units is not None:
+            draw = np.concatenate([units[unit] for unit in draw])
+        if experiment.task.is_classification and len(np.unique(y[draw])) < 2:
+            continue
+        scores.append(metric.score(y[draw], prediction[draw]))
+    return [score for score in scores if np.isfinite(score)]
+
+
+def _groups(experiment: Experiment, rows: np.ndarray) -> list[np.ndarray] | None:
+    """Places in `rows` of each group's rows; None where the split knows no groups."""
+    if experiment.split.groups is None:
+        return None
+    codes = experiment.split.groups[rows]
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.unique(codes[order], return_index=True)[1][1:])
