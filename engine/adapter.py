@@ -19,7 +19,7 @@ from .table import Table
 
 _SECONDS_PER_DAY = 86_400.0
 _LARGEST = float(np.finfo(np.float32).max)
-_ROWS_FOR_NO_GAP = 2_000
+_ROWS_FOR_NO_GAP = 500
 """Hundreds of columns for levels and bins have no gap; a sample of so many rows will do for gaps that only new rows may have."""
 
 
