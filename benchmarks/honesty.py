@@ -3,7 +3,8 @@
     python benchmarks/honesty.py RESULTS.jsonl 'JOBS/{dataset}__{system}__{budget}__{seed}/out/report.json' [--system mle_star]
 
 RESULTS.jsonl as for `standings.py`; the template says where the report of each of its fits lies. Fits without a report are left
-out. The holdout's interval is of the sealed rows, the cross-validated one of the folds; either should hold in nine of ten fits.
+out. The holdout's interval is of the sealed rows; the cross-validated one is of the folds, with a better end that is not short of
+the holdout's. Either should hold in nine of ten fits.
 """
 
 from __future__ import annotations

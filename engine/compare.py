@@ -106,7 +106,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def interval_of_next(
-    centre: float, block_scores: Sequence[float], metric: Metric, noise: float = 0.0, gain: float = 0.0
+    centre: float, block_scores: Sequence[float], metric: Metric, noise: float = 0.0
 ) -> Interval | None:
     """95 % prediction interval around `centre` of the score on new rows, about as many as a block has; None with fewer than two.
 
@@ -117,10 +117,8 @@ def interval_of_next(
     Parameters
     ----------
     noise : float
-        Standard deviation that the draw of a block's rows alone gives its score. A few blocks are alike by chance now and then;
-        the next one is no nearer to them than its rows allow.
-    gain : float
-        How much better the model may be than those of the blocks, which saw fewer rows; moves the better end only.
+        Standard deviation that the draw of a block's rows alone gives its score, a floor of `s`: a few blocks are alike by chance
+        now and then, and the next one is no nearer to them than its rows allow. With it the interval holds more often than 95 %.
     """
     scores = _checked(block_scores)
     k = len(scores)
@@ -128,9 +126,7 @@ def interval_of_next(
         return None
     seen = float(stdtrit(k - 1, 0.5 + _CONFIDENCE / 2) * scores.std(ddof=1))
     reach = max(seen, float(ndtri(0.5 + _CONFIDENCE / 2)) * noise) * float(np.sqrt(1.0 + 1.0 / k))
-    better = reach + max(0.0, gain)
-    below, above = (reach, better) if metric.greater_is_better else (better, reach)
-    return _possible(centre, centre - below, centre + above, metric)
+    return _possible(centre, centre - reach, centre + reach, metric)
 
 
 def interval_of_sample(score: float, resampled: Sequence[float], metric: Metric) -> Interval:

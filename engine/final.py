@@ -68,9 +68,10 @@ class Chosen:
         """Mean score over the folds."""
         return float(np.mean(self.scores))
 
-    def oof(self) -> np.ndarray:
-        """Out-of-fold predictions (n_rows, n_outputs) of the weighted mean, or of the plain mean of the members."""
-        return np.asarray(np.average(stack_of(self.members), axis=0, weights=self.weights))
+    def oof(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Out-of-fold predictions (n_rows, n_outputs) of these rows, by default all: of the weighted mean, or of the plain mean of
+        the members."""
+        return np.asarray(np.average(stack_of(self.members, rows), axis=0, weights=self.weights))
 
 
 def chosen(experiment: Experiment) -> Chosen:

@@ -8,6 +8,9 @@ from .deadline import Deadline
 from .experiment import Experiment
 
 _RESAMPLES = 200
+_FEWEST = 50
+_ROWS_OF_A_FOLD = 4_000
+_ONE_DEVIATION = (16, 84)
 
 
 def resampled_scores(
@@ -42,6 +45,26 @@ def resampled_scores(
             continue
         scores.append(metric.score(y[draw], prediction[draw]))
     return [score for score in scores if np.isfinite(score)]
+
+
+def noise_of_a_fold(experiment: Experiment, oof: np.ndarray) -> float:
+    """Standard deviation that the draw of its rows alone gives the score of a fold; 0 where it cannot be told.
+
+    Parameters
+    ----------
+    oof : ndarray (n_covered, n_outputs)
+        Out-of-fold predictions of the rows that the folds cover. Samples of a part of a fold stand for a large one, so that the
+        work is the same on every machine.
+    """
+    rows = experiment.evaluator.covered
+    n_folds = sum(fold.repeat == 0 for fold in experiment.evaluator.folds)
+    part = min(1.0, _ROWS_OF_A_FOLD * n_folds / len(rows))
+    scores = resampled_scores(experiment, rows, oof, experiment.deadline, part / n_folds)
+    if len(scores) < _FEWEST:
+        return 0.0
+    # Not the plain standard deviation: a score that divides by what a few rows happen to hold runs away on some draws.
+    low, high = np.percentile(scores, _ONE_DEVIATION)
+    return float(0.5 * (high - low) * np.sqrt(part))
 
 
 def _groups(experiment: Experiment, rows: np.ndarray) -> list[np.ndarray] | None:

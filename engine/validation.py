@@ -15,7 +15,7 @@ import numpy as np
 from .checking import NO_TIME, CheckOutcome, by_severity, run_checks, sample
 from .compare import Interval, interval_of_next, paired_comparison
 from .errors import Cancelled, DeadlinePassed
-from .examination import Examination, examine_fold
+from .examination import Examination, examine_fold, heaviest
 from .experiment import Experiment
 from .final import Chosen, FinalModel, chosen
 from .final_fits import FinalFits
@@ -23,7 +23,7 @@ from .gates import Gate, GateResult, choose_gates, judge
 from .holdout import Holdout, choice_key, read_holdout, recorded_holdout
 from .leaderboard import Ranked, leaderboard
 from .plugins import Finding, NotApplicable
-from .resampling import resampled_scores
+from .resampling import noise_of_a_fold
 from .serving import Reload, Speed, check_reload, measure_speed, peak_memory_mb, saved_mb
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,6 @@ Verdict = Literal["READY", "NOT READY"]
 _REPORT_S = 2.5
 _REPORT_SHARE = 0.3
 _TRIED_ROWS = 2_000
-_NOISE_S = 0.5
-_FEWEST_RESAMPLES = 20
 _FROM_OOF = ("CONSTANT_PREDICTIONS", "DUPLICATE_OPTIMISM")
 """Checks of the choice's out-of-fold predictions."""
 
@@ -58,8 +56,8 @@ class Validation:
     Attributes
     ----------
     cv_interval : (float, float) or None
-        95 %, for the score on new rows, as many as a fold has (the next block where time orders them); None with one fold. Its
-        better end is as much further as the sealed rows scored better than the folds, whose models saw fewer rows.
+        95 %, for the score on new rows, as many as a fold has (the next block where time orders them); None with one fold. Once
+        the sealed rows were read, they count as one block more under time order; else its better end reaches as far as theirs.
     holdout : Holdout or None
         The reading of the sealed rows by this choice; None where there is none or where another choice made it, and
         `holdout_note` says so.
@@ -151,6 +149,7 @@ class _Inspection:
 
     def run(self, gates: Sequence[Gate], checks: Sequence[str] | None) -> Validation:
         experiment, choice = self.experiment, self.choice
+        noise = self._noise_of_a_fold()
         self._tell("fitting the model on development rows", 0)
         self._fit_and_read()
         self._tell("checking the data", 1)
@@ -177,31 +176,37 @@ class _Inspection:
         return Validation(
             verdict, reasons, choice.strategy, choice_key(choice), choice.mean,
             float(scores.std(ddof=1)) if len(scores) > 1 else 0.0, choice.scores,
-            self._cv_interval(),
+            self._cv_interval(noise),
             self.holdout, self.holdout_note, improvements, _known(examination), _known(speed), _known(reload),
             _known(memory), self.fits.rows, results, tuple(outcomes), tuple(notes), choice.weights is None,
         )  # fmt: skip
 
-    def _cv_interval(self) -> Interval | None:
-        """Of the score on new rows. The sealed rows, once read, are one block more where time orders the rows; elsewhere they
-        show what the model gained by the rows that the folds' models did not have."""
+    def _cv_interval(self, noise: float) -> Interval | None:
+        """Of the score on new rows. The sealed rows, once read, are one block more where time orders the rows. Elsewhere the model
+        they were read with saw more rows than the folds' models did: the better end is not short of their interval's."""
         choice, metric, known = self.choice, self.experiment.task.metric, list(self.choice.scores)
         if self.experiment.split.kind == "time":
             if self.holdout is not None:
                 known.append(self.holdout.score)
             return interval_of_next(choice.mean, known, metric)
-        gain = metric.gain(self.holdout.score, choice.mean) if self.holdout is not None else 0.0
-        return interval_of_next(choice.mean, known, metric, self._noise_of_a_fold(), gain)
+        found = interval_of_next(choice.mean, known, metric, noise)
+        if found is None or self.holdout is None or self.holdout.interval is None:
+            return found
+        (low, high), sealed = found, self.holdout.interval
+        return (low, max(high, sealed[1])) if metric.greater_is_better else (min(low, sealed[0]), high)
 
     def _noise_of_a_fold(self) -> float:
-        """Standard deviation of a fold's score by the draw of its rows, from bootstrap samples of out-of-fold predictions; 0
-        without time for them."""
-        evaluator = self.experiment.evaluator
-        rows = evaluator.covered
-        clock = self.experiment.deadline.at_most(_NOISE_S)
-        share = 1.0 / evaluator.plan.n_folds
-        resampled = resampled_scores(self.experiment, rows, self.choice.oof()[rows], clock, share)
-        return float(np.std(resampled, ddof=1)) if len(resampled) >= _FEWEST_RESAMPLES else 0.0
+        """0 where it cannot be told: an estimate must not take the validation with it."""
+        choice, rows = self.choice, self.experiment.evaluator.covered
+        # What is no weighted mean may hold a member that is of no use alone; the first one is.
+        stands_in = choice if choice.weights is not None else Chosen.alone(heaviest(choice))
+        try:
+            return noise_of_a_fold(self.experiment, stands_in.oof(rows))
+        except Cancelled:
+            raise
+        except Exception:
+            log.warning("the noise of a fold could not be told", exc_info=True)
+            return 0.0
 
     def _tell(self, message: str, done: int) -> None:
         self.experiment.progress("validation", message, done, 4, self.choice.mean)

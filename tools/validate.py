@@ -62,7 +62,8 @@ class ValidateReport(Report):
     metric: str = ""
     cross_validation: float | None = None
     cross_validation_interval: tuple[float, float] | None = Field(
-        default=None, description="95 %, for the score on new rows."
+        default=None,
+        description="95 %, for the score on new rows; its better end is not short of the holdout interval's.",
     )
     holdout: float | None = Field(default=None, description="Sealed rows, read once in the life of a run.")
     holdout_interval: tuple[float, float] | None = None

@@ -160,14 +160,5 @@ def test_blocks_that_are_alike_by_chance_promise_no_more_than_their_rows_allow()
     assert 0.93 <= covered[8.0] / alike <= 0.97
 
 
-@pytest.mark.parametrize(("metric", "better"), [(RMSE, 0), (AUC, 1)])
-def test_a_gain_moves_the_better_end_only(metric, better):
-    plain = interval_of_next(0.5, [0.48, 0.5, 0.52], metric)
-    moved = interval_of_next(0.5, [0.48, 0.5, 0.52], metric, gain=0.1)
-    assert abs(moved[better] - plain[better]) == pytest.approx(0.1)
-    assert moved[1 - better] == plain[1 - better]
-    assert interval_of_next(0.5, [0.48, 0.5, 0.52], metric, gain=-0.1) == plain
-
-
 def test_one_block_says_nothing_about_the_next():
     assert interval_of_next(0.8, [0.8], AUC) is None
