@@ -276,6 +276,7 @@ def test_a_fixed_number_of_rounds_is_honoured(model: Model) -> None:
 
 
 @pytest.mark.parametrize("key", sorted(INTERRUPTIBLE & set(MODELS)))
+@pytest.mark.slow
 def test_the_deadline_ends_a_fit_and_what_was_fitted_is_kept(key: str) -> None:
     model = MODELS[key]
     random = np.random.default_rng(0)

@@ -56,6 +56,7 @@ def children(parent: int) -> list[int]:
     ]
 
 
+@pytest.mark.slow
 async def test_server_and_worker_killed_together_lose_nothing_that_was_finished(home: Path, data: Path) -> None:
     table = small_table(data)
     # The client words it in its own ways that its server is gone.
@@ -81,6 +82,7 @@ async def test_server_and_worker_killed_together_lose_nothing_that_was_finished(
     assert computed_twice(run) == []
 
 
+@pytest.mark.slow
 async def test_two_servers_on_one_home_share_a_run_and_do_nothing_twice(home: Path, data: Path) -> None:
     table = small_table(data)
     asked = {"path": str(table), "target": "Churn"}
@@ -115,6 +117,7 @@ async def test_two_servers_on_one_home_share_a_run_and_do_nothing_twice(home: Pa
         assert seen["status"] == "cancelled"
 
 
+@pytest.mark.slow
 async def test_a_job_over_its_memory_says_what_to_reduce_and_the_server_lives_on(home: Path, data: Path) -> None:
     table = small_table(data)
     async with Client(parameters(home, data)) as client:
@@ -165,6 +168,7 @@ def _processor_ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
+@pytest.mark.slow
 async def test_progress_comes_at_least_every_twenty_seconds_while_the_work_says_nothing(
     home: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

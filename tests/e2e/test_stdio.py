@@ -183,6 +183,7 @@ async def test_cancelling_ends_the_work_within_two_seconds(client: Client, home:
     await until(lambda: not group_members(worker), 2)
 
 
+@pytest.mark.slow
 async def test_a_killed_worker_is_replaced_and_after_another_kill_the_same_call_resumes(
     client: Client, home: Path, data: Path
 ) -> None:
@@ -204,6 +205,7 @@ async def test_a_killed_worker_is_replaced_and_after_another_kill_the_same_call_
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, None], ids=["killed", "ended", "input closed"])
+@pytest.mark.slow
 async def test_no_worker_outlives_its_server(home: Path, data: Path, ending: signal.Signals | None) -> None:
     table = small_table(data)
     process = await anyio.open_process([parameters(home, data).command, *arguments(home, data)], cwd=data, stderr=None)

@@ -200,6 +200,7 @@ def test_what_the_clock_cut_is_taken_over_only_by_runs_with_the_same_time(
     assert later.evaluator.evaluate(solution, Deadline(10)).cached is taken
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_scores(tmp_path: Path) -> None:
     frame = generated_table("multiclass")
     (tmp_path / "a").mkdir()

@@ -141,6 +141,7 @@ def test_under_time_order_the_newest_rows_are_always_worth_a_second_fit(tmp_path
 
 
 @pytest.mark.parametrize(("sealed", "fewest"), [(0.1, 0.9), (0.3, 1.7)])
+@pytest.mark.slow
 def test_an_ensemble_may_be_fitted_once_where_most_rows_are_not_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed: float, fewest: float
 ) -> None:

@@ -50,6 +50,7 @@ def open_run(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     return experiment
 
 
+@pytest.mark.slow
 def test_only_solutions_within_the_limits_are_chosen(open_run: Experiment) -> None:
     board = leaderboard(open_run)
     too_large = {row.evaluation.key for row in board if not open_run.limits.allow([row.evaluation.footprint])}
@@ -59,6 +60,7 @@ def test_only_solutions_within_the_limits_are_chosen(open_run: Experiment) -> No
     assert best_single(open_run).evaluation.key not in too_large
 
 
+@pytest.mark.slow
 def test_an_ensemble_keeps_to_the_limits_as_a_whole_and_tells_the_price(open_run: Experiment) -> None:
     result = build_ensemble(open_run, Deadline(20))
     choice = chosen(open_run)
@@ -72,6 +74,7 @@ def test_an_ensemble_keeps_to_the_limits_as_a_whole_and_tells_the_price(open_run
     assert gate.value == pytest.approx(saved_mb(open_run.run.model_path), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_limit_nothing_keeps_to_takes_the_least_excess_and_fails_the_gate(tmp_path: Path) -> None:
     experiment = open_experiment(tmp_path, generated_table("binary"), limits=Limits(latency_ms=0.05))
     build_baselines(experiment, Deadline(20), ("linear", "extra_trees", "dummy"))
@@ -86,6 +89,7 @@ def test_a_limit_nothing_keeps_to_takes_the_least_excess_and_fails_the_gate(tmp_
     assert any("Fast single prediction" in reason for reason in validation.reasons)
 
 
+@pytest.mark.slow
 def test_limits_are_remembered_with_the_run(open_run: Experiment) -> None:
     again = reopen_experiment(open_run.run, open_run.resources, Deadline(10))
     assert again.limits == Limits(size_mb=0.3)

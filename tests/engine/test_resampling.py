@@ -105,6 +105,7 @@ def test_folds_alike_by_chance_leave_the_interval_as_wide_as_their_rows_allow(
     assert reach > 1e-3
 
 
+@pytest.mark.slow
 def test_a_model_that_gained_by_more_rows_is_within_its_interval(tmp_path: Path) -> None:
     experiment = opened_with(tmp_path, 3_000, holdout=0.25)
     experiment.plan = FoldPlan(3, 1, max_rows=300)

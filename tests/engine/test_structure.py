@@ -34,12 +34,14 @@ def answers(experiment: Experiment, seconds: float = 60.0, research: tuple[Sugge
     return settle(experiment, reference, Deadline(seconds), research)
 
 
+@pytest.mark.slow
 def test_an_id_that_carries_signal_is_kept(tmp_path: Path) -> None:
     experiment = open_experiment(tmp_path, table_with_id(signal=6.0))
     assert experiment.shape.n_id == 1
     assert KEEP_IDS in answers(experiment)
 
 
+@pytest.mark.slow
 def test_an_id_that_carries_none_stays_out(tmp_path: Path) -> None:
     assert KEEP_IDS not in answers(open_experiment(tmp_path, table_with_id(signal=0.0)))
 
@@ -57,6 +59,7 @@ def test_a_suggestion_for_another_learner_is_not_asked(tmp_path: Path) -> None:
     assert all(products not in solution.blocks for solution in tried)
 
 
+@pytest.mark.slow
 def test_answers_go_into_the_learners_after_the_first(tmp_path: Path) -> None:
     experiment = open_experiment(tmp_path, table_with_id(signal=6.0))
     build_baselines(experiment, Deadline(60), ["lightgbm", "linear"])
@@ -80,6 +83,7 @@ def table_with_many_levels(n_rows: int = 1_200) -> pd.DataFrame:
     return frame
 
 
+@pytest.mark.slow
 def test_categories_of_many_levels_are_encoded_where_boosters_would_read_codes(tmp_path: Path) -> None:
     experiment = open_experiment(tmp_path, table_with_many_levels())
     accepted = answers(experiment)

@@ -68,6 +68,7 @@ async def test_no_job_begins_where_the_disk_has_no_room_for_it(
     assert (await jobs.wait(run, job_id, 20)).status == "finished"
 
 
+@pytest.mark.slow
 async def test_a_job_that_fills_the_disk_is_ended_before_it_is_full_and_resumes_when_there_is_room(
     small_disk: Path, jobs: Jobs
 ) -> None:
@@ -105,6 +106,7 @@ async def test_a_disk_that_is_full_at_once_leaves_a_run_that_can_be_read_and_res
     assert structured(again)["status"] == "finished"
 
 
+@pytest.mark.slow
 async def test_a_worker_that_gives_no_sign_of_life_is_replaced_once(
     jobs: Jobs, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +118,7 @@ async def test_a_worker_that_gives_no_sign_of_life_is_replaced_once(
     assert not group_members(state.pid)
 
 
+@pytest.mark.slow
 async def test_a_worker_that_works_for_long_without_a_word_is_left_alone(
     jobs: Jobs, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +150,7 @@ async def test_the_death_of_a_worker_is_seen_by_another_server_within_five_secon
 
 
 @pytest.mark.parametrize("jump_s", [-86_400.0, 86_400.0], ids=["back", "forth"])
+@pytest.mark.slow
 async def test_a_jump_of_the_clock_shows_nowhere(
     jobs: Jobs, run: RunFolder, settings: Settings, monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:

@@ -90,6 +90,7 @@ async def test_a_client_that_does_not_declare_the_extension_gets_no_task(home: P
         assert (await until_ended(taking, started.task_id))["status"] == "completed"
 
 
+@pytest.mark.slow
 async def test_a_task_is_answered_for_by_another_server_and_after_a_restart(
     home: Path, data: Path, table: Path
 ) -> None:

@@ -31,6 +31,7 @@ def do(name: str, run: RunFolder, home: Path, events: list[dict[str, Any]] | Non
     return perform(name, arguments, run, home, 2, (events if events is not None else []).append)
 
 
+@pytest.mark.slow
 def test_a_late_step_does_the_earlier_ones_first_and_says_so(table: Path, tmp_path: Path) -> None:
     run = create_run(tmp_path, "t")
     profile = do("profile_dataset", run, tmp_path, path=str(table), target="y", time_budget_s=10)
@@ -43,6 +44,7 @@ def test_a_late_step_does_the_earlier_ones_first_and_says_so(table: Path, tmp_pa
     assert again.did_first == []
 
 
+@pytest.mark.slow
 def test_the_whole_run_ends_in_time_with_every_phase_and_a_model(table: Path, tmp_path: Path) -> None:
     run = create_run(tmp_path, "t")
     events: list[dict[str, Any]] = []
@@ -57,6 +59,7 @@ def test_the_whole_run_ends_in_time_with_every_phase_and_a_model(table: Path, tm
         assert read_window(run.journal, number).shown, f"window {number} is empty"
 
 
+@pytest.mark.slow
 def test_a_failed_ablation_does_not_lose_the_run(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(request: object, experiment: object) -> None:
         raise DeadlinePassed("the ablation came too late")
@@ -73,6 +76,7 @@ def test_a_failed_ablation_does_not_lose_the_run(table: Path, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("time_left", [True, False])
+@pytest.mark.slow
 def test_time_that_the_final_fits_do_not_need_goes_to_a_second_round_of_refinement(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time_left: bool
 ) -> None:
