@@ -69,8 +69,8 @@ def examine_fold(experiment: Experiment, choice: Chosen) -> Examination | NotApp
         if entry.body["member_key"] == member.key:
             importance = tuple(Importance(**row) for row in entry.body["importance"])
             return Examination(**{**entry.body, "importance": importance})
-    expected_s = float(np.mean(member.fold_seconds)) if member.fold_seconds else 0.0
-    if expected_s >= experiment.deadline.remaining():
+    # As `fit_seconds` keeps it free: a fit with all threads, not one beside others.
+    if member.fold_refit_seconds >= experiment.deadline.remaining():
         return NotApplicable(NO_TIME)
     try:
         return _examine(experiment, member)

@@ -360,6 +360,17 @@ def test_a_planted_leak_makes_the_model_not_ready(tmp_path: Path) -> None:
     assert [outcome.code for outcome in validation.outcomes] == ["LEAK_TARGET_COPY"]
 
 
+def test_an_examination_asks_for_the_time_that_was_kept_for_it(tmp_path: Path) -> None:
+    experiment = prepared(tmp_path)
+    member = examination.heaviest(chosen(experiment))
+    # Ten seconds beside another fold; with all threads it takes less.
+    choice = Chosen.alone(replace(member, fold_seconds=(10.0,) * len(member.scores)))
+    experiment.deadline = Deadline(3)
+    assert examination.examine_fold(experiment, choice) == NotApplicable(validating.NO_TIME)
+    experiment.deadline = Deadline(9)
+    assert isinstance(examination.examine_fold(experiment, choice), examination.Examination)
+
+
 def test_no_time_left_is_never_ready_and_never_raises(tmp_path: Path) -> None:
     experiment = prepared(tmp_path, holdout=0.25)
     experiment.deadline = Deadline(0.01)
