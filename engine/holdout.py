@@ -11,11 +11,10 @@ from .deadline import Deadline
 from .experiment import Experiment
 from .final import Chosen, FinalModel
 from .plugins import NotApplicable
-from .resampling import resampled_scores
+from .resampling import FEWEST_RESAMPLES, resampled_scores
 from .solution import content_key
 
 _BOOTSTRAP_S = 2.0
-_FEWEST_RESAMPLES = 50
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def read_holdout(
         interval = interval_of_next(score, [*choice.scores, score], metric)
     else:
         resampled = resampled_scores(experiment, rows, prediction, deadline.at_most(_BOOTSTRAP_S))
-        interval = interval_of_sample(score, resampled, metric) if len(resampled) >= _FEWEST_RESAMPLES else None
+        interval = interval_of_sample(score, resampled, metric) if len(resampled) >= FEWEST_RESAMPLES else None
     reading = Holdout(choice_key(choice), score, interval, len(rows), len(model.members))
     experiment.record("holdout_read", asdict(reading))
     return reading

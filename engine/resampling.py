@@ -7,8 +7,9 @@ import numpy as np
 from .deadline import Deadline
 from .experiment import Experiment
 
+FEWEST_RESAMPLES = 50
+"""With fewer scores nothing is said of how far they move."""
 _RESAMPLES = 200
-_FEWEST = 50
 _ROWS_OF_A_FOLD = 4_000
 _ONE_DEVIATION = (16, 84)
 
@@ -60,7 +61,7 @@ def noise_of_a_fold(experiment: Experiment, oof: np.ndarray) -> float:
     n_folds = sum(fold.repeat == 0 for fold in experiment.evaluator.folds)
     part = min(1.0, _ROWS_OF_A_FOLD * n_folds / len(rows))
     scores = resampled_scores(experiment, rows, oof, experiment.deadline, part / n_folds)
-    if len(scores) < _FEWEST:
+    if len(scores) < FEWEST_RESAMPLES:
         return 0.0
     # Not the plain standard deviation: a score that divides by what a few rows happen to hold runs away on some draws.
     low, high = np.percentile(scores, _ONE_DEVIATION)

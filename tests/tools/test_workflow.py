@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,6 @@ def test_the_whole_run_ends_in_time_with_every_phase_and_a_model(table: Path, tm
 def test_a_failed_ablation_does_not_lose_the_run(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(request: object, experiment: object) -> None:
         raise DeadlinePassed("the ablation came too late")
-
-    import dataclasses
 
     known = {**tools(), "run_ablation": dataclasses.replace(run_ablation.TOOL, work=late)}
     monkeypatch.setattr(workflow, "tools", lambda: known)
