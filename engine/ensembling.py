@@ -5,9 +5,9 @@ A strategy's score is cross-fitted: for each fold its weights are learnt on the 
 the folds) and scored on that fold. The paper returns the best ensemble without this comparison.
 
 A strategy is compared with the cross-fitted score of picking the best single solution: that solution's own score is flattered,
-because it is the best of many on these very folds. Even so its lead is doubtful: an average (under drift one with equal weights)
-is the safer choice and is kept unless the single one leads by more than twice the noise. Among strategies the first in order,
-weights, is kept unless another leads by as much.
+because it is the best of many on these very folds. Even so its lead is doubtful: several that share the outcome (under drift in
+equal parts) are the safer choice and are kept unless the single one leads by more than twice the noise. Among strategies the first
+in order, the blend, is kept unless another leads by as much.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def _score_strategies(
     reference: tuple[float, ...],
     tell: Callable[[str, int, float | None], None],
 ) -> tuple[list[StrategyScore], list[_Candidate]]:
-    """Score strategies on a pool; those that beat the reference, and averages within the noise of it, are candidates.
+    """Score strategies on a pool; those that beat the reference, and shared ones within the noise of it, are candidates.
 
     A combination that could not be fitted in time or used within the limits is made again from those of its members that can, the
     heaviest first.
@@ -196,7 +196,8 @@ def _score(
     reference: tuple[float, ...],
     deadline: Deadline,
 ) -> tuple[StrategyScore, _Candidate | None]:
-    """Score one strategy on these members; a candidate where it beats the reference, or is an average within the noise of it."""
+    """Score one strategy on these members; a candidate where it beats the reference, or is within the noise of it and its members
+    share the outcome."""
     clock = Deadline(deadline.remaining())
     try:
         scores = cross_fitted_scores(experiment, strategy, members, deadline)
@@ -206,7 +207,7 @@ def _score(
     candidate = None
     if found.mean_gain > -LEAD * found.standard_error:
         candidate = _candidate(experiment, strategy, members, scores, found.mean_gain)
-        if found.mean_gain <= 0 and not candidate.is_average:
+        if found.mean_gain <= 0 and not candidate.is_shared:
             # A stack is no safer than one solution.
             candidate = None
     mean = float(np.mean(scores))
@@ -263,8 +264,8 @@ class _Candidate:
     affordable: bool
 
     @property
-    def is_average(self) -> bool:
-        """Whether the members are only weighed."""
+    def is_shared(self) -> bool:
+        """Whether every member has a share of the outcome."""
         return all(weight is not None for _, weight in self.used)
 
     @property
@@ -337,8 +338,8 @@ def _decide(
     reason = f"{best.strategy.key} beats the best single solution by {best.gain:.4g}, {measured}"
     if best.gain <= 0:
         reason = (
-            f"{best.strategy.key} is within the noise of the best single solution ({best.gain:.4g}, {measured}), and an "
-            f"average is the safer choice{' under drift' if experiment.split.kind == 'time' else ''}"
+            f"{best.strategy.key} is within the noise of the best single solution ({best.gain:.4g}, {measured}), and "
+            f"several are the safer choice{' under drift' if experiment.split.kind == 'time' else ''}"
         )
     return EnsembleResult(
         best.strategy.key,

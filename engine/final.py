@@ -22,6 +22,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from . import registry
 from .compare import accept, paired_comparison
 from .deadline import Deadline
 from .ensembling import LEAD, fit_ensemble
@@ -50,7 +51,7 @@ _ENVIRONMENT = (
 class Chosen:
     """What the run would deploy: the kept ensemble's members with weights, or the best single solution with weight 1.
 
-    `scores` are per fold (cross-fitted for an ensemble). `weights` is None where the strategy is not a weighted mean.
+    `scores` are per fold (cross-fitted for an ensemble). `weights` is None where the members have no shares.
     """
 
     strategy: str
@@ -64,13 +65,19 @@ class Chosen:
         return cls("single", (member,), (1.0,), member.scores)
 
     @property
+    def is_average(self) -> bool:
+        """Whether the outcome is the mean of the members by their weights, and nothing else."""
+        strategy = registry.ensembles().get(self.strategy)
+        return self.weights is not None and (strategy is None or strategy.averages)
+
+    @property
     def mean(self) -> float:
         """Mean score over the folds."""
         return float(np.mean(self.scores))
 
     def oof(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Out-of-fold predictions (n_rows, n_outputs) of these rows, by default all: of the weighted mean, or of the plain mean of
-        the members."""
+        """Out-of-fold predictions (n_rows, n_outputs) of these rows, by default all: of the mean by the weights, or of the plain
+        mean of the members."""
         return np.asarray(np.average(stack_of(self.members, rows), axis=0, weights=self.weights))
 
 
@@ -141,9 +148,9 @@ class FinalModel:
 def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, deadline: Deadline) -> FinalModel:
     """Fit the chosen members on the rows at `positions`; a learner that gains nothing from so many gets a sample of them.
 
-    Members that do not fit into the time are left out, the largest weights kept first; where the strategy is no weighted mean, the
-    best of those that were fitted stands alone. At least one is always fitted; where even that would take too long on all these
-    rows, on as many as the time allows, drawn by the split's rule (see `n_rows`).
+    Members that do not fit into the time are left out, the largest weights kept first, and the weighted mean of the others stands
+    for the strategy; where members have no weights, the best of those that were fitted stands alone. At least one is always fitted;
+    where even that would take too long on all these rows, on as many as the time allows, drawn by the split's rule (see `n_rows`).
     """
     fitted: list[tuple[int, FittedSolution]] = []
     members, order = list(choice.members), _heaviest_first(choice)
@@ -174,10 +181,11 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
         experiment.progress("final model", f"{member.solution.model.component} fitted", done + 1, len(choice.members))
     fitted.sort(key=lambda pair: pair[0])
     kept_weights: tuple[float, ...] | None = None
-    if choice.weights is None and len(fitted) < len(members):
+    whole = len(fitted) == len(members)
+    if choice.weights is None and not whole:
         metric = experiment.task.metric
         fitted, kept_weights = [max(fitted, key=lambda pair: metric.gain(members[pair[0]].mean, 0.0))], (1.0,)
-    elif choice.weights is not None:
+    elif choice.weights is not None and (choice.is_average or not whole):
         kept = [choice.weights[number] for number, _ in fitted]
         kept_weights = tuple(weight / sum(kept) for weight in kept)
     ensemble = None if kept_weights is not None else fit_ensemble(experiment, choice.strategy, choice.members)

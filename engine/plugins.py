@@ -293,7 +293,8 @@ class FittedEnsemble(Protocol):
     """A fitted way to combine member predictions."""
 
     weights: tuple[float, ...] | None
-    """Weight of each member where the strategy is a weighted mean; a member of weight 0.0 need not be kept. Else None."""
+    """Share of each member, or None where it has none. A member of share 0.0 need not be kept, and where members are missing the
+    mean by these shares can stand for the strategy."""
 
     def combine(self, stack: np.ndarray) -> np.ndarray:
         """Member predictions (n_members, n_rows, n_outputs) → (n_rows, n_outputs)."""
@@ -315,6 +316,8 @@ class Ensemble:
     time orders the folds; `few` that it extrapolates from many."""
     tasks: frozenset[TaskKind] = ALL_TASKS
     requires: tuple[str, ...] = ()
+    averages: bool = True
+    """False: the outcome is not the mean by the shares (where there are shares at all)."""
 
 
 # --- validation checks ------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ class Validation:
     outcomes : tuple of CheckOutcome
         One per check, also those that could not be computed.
     oof_approximate : bool
-        The strategy is not a weighted mean, so what looks at out-of-fold predictions saw the plain mean of the members.
+        The strategy is more than a weighted mean, so what looks at out-of-fold predictions saw the mean of the members.
     """
 
     verdict: Verdict
@@ -178,7 +178,7 @@ class _Inspection:
             float(scores.std(ddof=1)) if len(scores) > 1 else 0.0, choice.scores,
             self._cv_interval(noise),
             self.holdout, self.holdout_note, improvements, _known(examination), _known(speed), _known(reload),
-            _known(memory), self.fits.rows, results, tuple(outcomes), tuple(notes), choice.weights is None,
+            _known(memory), self.fits.rows, results, tuple(outcomes), tuple(notes), not choice.is_average,
         )  # fmt: skip
 
     def _cv_interval(self, noise: float) -> Interval | None:
@@ -201,7 +201,7 @@ class _Inspection:
         if self.experiment.split.kind == "time":
             return 0.0
         choice, rows = self.choice, self.experiment.evaluator.covered
-        # What is no weighted mean may hold a member that is of no use alone; the first one is.
+        # What has no shares may hold a member that is of no use alone; the first one is.
         stands_in = choice if choice.weights is not None else Chosen.alone(heaviest(choice))
         try:
             return noise_of_a_fold(self.experiment, stands_in.oof(rows))
@@ -216,7 +216,7 @@ class _Inspection:
 
     def _labelled(self, outcome: CheckOutcome) -> CheckOutcome:
         """Say it where a finding rests on the mean of the members because the strategy combines them otherwise."""
-        if self.choice.weights is not None or outcome.code not in _FROM_OOF:
+        if self.choice.is_average or outcome.code not in _FROM_OOF:
             return outcome
         label = f"approximate: from the mean of the members, which {self.choice.strategy} combines otherwise"
         findings = [replace(finding, evidence=f"{finding.evidence} ({label})") for finding in outcome.findings]

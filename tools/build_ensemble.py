@@ -18,7 +18,8 @@ class EnsembleRequest(JobRequest):
     strategies: Annotated[
         list[str] | None,
         Field(
-            max_length=12, description="weights, mean, greedy, rank_mean, stack_linear, stack_boosted; default: all."
+            max_length=12,
+            description="blend, weights, mean, greedy, rank_mean, stack_linear, stack_boosted; default: all.",
         ),
     ] = None
     rounds: Annotated[int, Field(ge=1, le=20, description="At most so many strategies.")] = 6

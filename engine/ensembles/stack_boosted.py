@@ -85,5 +85,6 @@ ENSEMBLE = Ensemble(
     summary="A small boosted model on the members' predictions, averaged with their mean.",
     fit=_fit,
     priority=60,
+    averages=False,
     members="few",
 )

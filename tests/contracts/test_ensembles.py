@@ -67,7 +67,34 @@ def test_weights_are_shares_and_mean_what_they_say(strategy: Ensemble, kind: Tas
     assert len(fitted.weights) == len(stack)
     assert min(fitted.weights) >= 0.0
     assert sum(fitted.weights) == pytest.approx(1.0)
-    np.testing.assert_allclose(fitted.combine(stack), np.tensordot(fitted.weights, stack, axes=1), rtol=1e-9)
+    if strategy.averages:
+        np.testing.assert_allclose(fitted.combine(stack), np.tensordot(fitted.weights, stack, axes=1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("strategy", ["blend", "weights"])
+def test_a_member_without_a_share_takes_no_part(strategy: str, kind: TaskKind) -> None:
+    stack, y = members(kind)
+    stack[-1] = stack[-1][::-1]  # the predictions of other rows
+    fitted = STRATEGIES[strategy].fit(stack, y, task_of(kind), 0)
+    assert fitted.weights is not None
+    assert fitted.weights[-1] == 0.0
+    expected = fitted.combine(stack)
+    stack[-1] = np.nan
+    np.testing.assert_array_equal(fitted.combine(stack), expected)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_a_blend_is_sharper_than_its_members_mean(kind: TaskKind) -> None:
+    """The mean of independent opinions is more careful than all of them together allow."""
+    task = task_of(kind, "log_loss")
+    stack, y = members(kind, n_rows=2_000)
+    fresh, truth = members(kind, n_rows=2_000, seed=1)
+    scores = {
+        key: task.metric.score(truth, STRATEGIES[key].fit(stack, y, task, 0).combine(fresh))
+        for key in ("blend", "weights")
+    }
+    assert scores["blend"] < 0.9 * scores["weights"]
 
 
 @pytest.mark.parametrize(("strategy", "kind"), PAIRS)

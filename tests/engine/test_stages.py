@@ -17,14 +17,14 @@ from mle_star.engine.baselines import build_baselines
 from mle_star.engine.cross_fitting import cross_fitted_choice, cross_fitted_scores
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
-from mle_star.engine.ensembling import EnsembleResult, build_ensemble, strategies_for
+from mle_star.engine.ensembling import EnsembleResult, build_ensemble, fit_ensemble, strategies_for
 from mle_star.engine.errors import InvalidInput, NotFound, Refused
 from mle_star.engine.evaluation import fit_seconds
 from mle_star.engine.experiment import Experiment, reopen_experiment
-from mle_star.engine.final import chosen, fit_final, load, save
+from mle_star.engine.final import Chosen, chosen, fit_final, load, save
 from mle_star.engine.forecast import expected_fit_seconds
 from mle_star.engine.leaderboard import best_single, leaderboard
-from mle_star.engine.pipeline import TrainingRows, fit_solution
+from mle_star.engine.pipeline import TrainingRows, fit_solution, predict_together
 from mle_star.engine.plugins import FittedEnsemble
 from mle_star.engine.pool import member_pool
 from mle_star.engine.refinement import refine
@@ -270,6 +270,21 @@ def test_the_final_model_predicts_the_same_in_a_fresh_process(experiment: Experi
     there = pd.read_csv(tmp_path / "out.csv")
     numbers = [column for column in expected.columns if column.startswith("proba_")] or ["prediction"]
     np.testing.assert_allclose(there[numbers].to_numpy(), expected[numbers].to_numpy(), rtol=1e-6)
+
+
+def test_where_members_of_a_blend_have_no_time_the_others_mean_stands_for_it(experiment: Experiment) -> None:
+    pool = member_pool(experiment)[:2]
+    blend = Chosen("blend", tuple(pool), (0.6, 0.4), pool[0].scores)
+    rows, table = np.arange(experiment.dataset.n_rows), experiment.dataset.table.take(np.arange(20))
+    whole = fit_final(experiment, blend, rows, Deadline(60))
+    assert (len(whole.members), whole.weights) == (2, None)
+    stack = predict_together(whole.members, table)
+    expected = fit_ensemble(experiment, "blend", pool).combine(stack)
+    np.testing.assert_allclose(whole.predict_table(table), expected, rtol=1e-6)
+    slow = replace(blend, members=(pool[0], replace(pool[1], growth=1e9)))
+    part = fit_final(experiment, slow, rows, Deadline(60))
+    assert (len(part.members), part.weights, part.ensemble) == (1, (1.0,), None)
+    np.testing.assert_allclose(part.predict_table(table), stack[0], rtol=1e-6)
 
 
 def test_a_changed_model_file_is_refused(experiment: Experiment, tmp_path: Path) -> None:
