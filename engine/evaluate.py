@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PREFIXES_PER_TABLE, _PREFIX_BYTES_LEAST, _PREFIX_BYTES_MOST = 3, 1 << 27, 1 << 30
+_PREFIXES_PER_TABLE, _PREFIX_BYTES_LEAST, _PREFIX_BYTES_MOST = 3, 1 << 26, 1 << 30
 """Memory for transformed folds: so many times the table, within bounds."""
 _KNOWN_BYTES = 1 << 28
 """Out-of-fold predictions held in memory; those beyond are read from the cache on disk when they are wanted."""
@@ -178,6 +178,11 @@ class Evaluator:
         """Whether an evaluation is worth starting: it is expected to end in time, or to be good for something where it is cut."""
         least_s = self.estimate(solution) * self._least_share(solution)
         return not deadline.passed and least_s <= deadline.remaining() * 1.2 + _GRACE_START_S
+
+    def forget_prefixes(self) -> None:
+        """Free the memory of transformed folds, when no more evaluations are to come; one that does come starts from the table."""
+        self._prefixes.clear()
+        return_freed_memory()
 
     def _remember(self, evaluation: Evaluation) -> None:
         """Keep an evaluation at hand, and let the oldest ones go where their predictions fill too much memory."""

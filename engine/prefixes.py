@@ -33,6 +33,12 @@ class PrefixCache:
             self._held.move_to_end(key)
             return found[0]
 
+    def clear(self) -> None:
+        """Let go of everything."""
+        with self._lock:
+            self._held.clear()
+            self._bytes = 0
+
     def put(self, key: PrefixKey, prefix: Prefix) -> None:
         """Keep a prefix, unless it alone is over the limit."""
         size = sum(int(table.frame.memory_usage(index=False).sum()) for table in prefix[:2])

@@ -121,6 +121,7 @@ def validate(
     """
     chosen_gates = choose_gates(gates, experiment.limits, experiment.resources.memory_mb)
     choice = chosen(experiment)
+    experiment.evaluator.forget_prefixes()
     whole = experiment.deadline
     reserve_s = min(_REPORT_S, _REPORT_SHARE * whole.remaining())
     experiment.deadline = whole.at_most(whole.remaining() - reserve_s)
