@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_MOST = 8
+
 
 @dataclass
 class FittedWeights:
@@ -15,10 +17,11 @@ class FittedWeights:
 
     @classmethod
     def of(cls, weights: np.ndarray, floor: float = 0.04) -> FittedWeights:
-        """Drop shares below `floor` (below half of the largest, where that is less) and scale the rest to 1: a member of little
-        weight costs a fit and a place in every prediction all the same. All zero counts as equal."""
+        """Drop shares below `floor` (below half of the largest, where that is less) and those after the eight largest, and scale the
+        rest to 1: a member of little weight costs a fit and a place in every prediction all the same. All zero counts as equal."""
         shares = weights / weights.sum() if weights.sum() > 0.0 else np.full(len(weights), 1.0 / len(weights))
         kept = np.where(shares >= min(floor, 0.5 * shares.max()), shares, 0.0)
+        kept[np.argsort(-kept, kind="stable")[_MOST:]] = 0.0
         return cls(tuple((kept / kept.sum()).tolist()))
 
     def combine(self, stack: np.ndarray) -> np.ndarray:

@@ -97,6 +97,17 @@ def test_a_blend_is_sharper_than_its_members_mean(kind: TaskKind) -> None:
     assert scores["blend"] < 0.9 * scores["weights"]
 
 
+@pytest.mark.parametrize("strategy", ["blend", "weights", "greedy", "mean"])
+def test_no_more_than_eight_members_take_part(strategy: str) -> None:
+    random = np.random.default_rng(0)
+    y = random.normal(size=500)
+    stack = y[None, :, None] + random.normal(size=(20, 500, 1))
+    fitted = STRATEGIES[strategy].fit(stack, y, task_of("regression"), 0)
+    assert fitted.weights is not None
+    assert 2 <= np.count_nonzero(fitted.weights) <= 8
+    assert sum(fitted.weights) == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(("strategy", "kind"), PAIRS)
 def test_one_member_is_returned_as_it_is(strategy: Ensemble, kind: TaskKind) -> None:
     stack, y = members(kind, n_members=1)
