@@ -17,8 +17,8 @@ class FittedWeights:
 
     @classmethod
     def of(cls, weights: np.ndarray, floor: float = 0.04) -> FittedWeights:
-        """Keep the eight largest shares, of these none below `floor` (half of the largest, where that is less), and scale them to 1:
-        a member of little weight costs a fit and a place in every prediction all the same. All zero counts as equal."""
+        """Keep the eight largest shares, none below `floor` (below half of the largest, where that is less), and scale them to 1: a
+        member of little weight costs a fit and a place in every prediction all the same. All zero counts as equal."""
         shares = weights / weights.sum() if weights.sum() > 0.0 else np.full(len(weights), 1.0 / len(weights))
         kept = np.where(shares >= min(floor, 0.5 * shares.max()), shares, 0.0)
         kept[np.argsort(-kept, kind="stable")[_MOST:]] = 0.0
