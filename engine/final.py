@@ -300,7 +300,8 @@ def load(folder: Path) -> FinalModel:
             f"{name} {then[name]}, here {here.get(name, 'absent')}" for name in then if then[name] != here.get(name)
         )
         raise Refused(
-            f"the model could not be loaded ({type(error).__name__}); it was made with {other or 'this environment'}"
+            f"the model could not be loaded ({type(error).__name__}); it was made with "
+            f"{other or 'the same versions by an earlier build of this package: fit it again'}"
         ) from error
     if not isinstance(model, FinalModel):
         raise Refused(f"{folder.name}/model.joblib does not hold a model of this package")
