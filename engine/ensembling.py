@@ -86,7 +86,7 @@ class EnsembleResult:
 
 
 def build_ensemble(
-    experiment: Experiment, deadline: Deadline, strategies: Sequence[str] | None = None, rounds: int = 5
+    experiment: Experiment, deadline: Deadline, strategies: Sequence[str] | None = None, rounds: int = 7
 ) -> EnsembleResult:
     """Try ensemble strategies until `rounds` or the deadline is used up, and record what is kept.
 

@@ -67,18 +67,15 @@ class Chosen:
     @property
     def is_average(self) -> bool:
         """Whether the outcome is the mean of the members by their weights, and nothing else."""
+        if self.weights is None or len(self.members) == 1:
+            return self.weights is not None
         strategy = registry.ensembles().get(self.strategy)
-        return self.weights is not None and (strategy is None or strategy.averages)
+        return strategy is not None and strategy.averages
 
     @property
     def mean(self) -> float:
         """Mean score over the folds."""
         return float(np.mean(self.scores))
-
-    def oof(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Out-of-fold predictions (n_rows, n_outputs) of these rows, by default all: of the mean by the weights, or of the plain
-        mean of the members."""
-        return np.asarray(np.average(stack_of(self.members, rows), axis=0, weights=self.weights))
 
 
 def chosen(experiment: Experiment) -> Chosen:
@@ -91,6 +88,22 @@ def chosen(experiment: Experiment) -> Chosen:
         known = tuple(weights) if all(weight is not None for weight in weights) else None
         return Chosen(entry.body["strategy"], tuple(members), known, tuple(entry.body["scores"]))
     return Chosen.alone(_recall(experiment, single.solution))
+
+
+def out_of_fold(experiment: Experiment, choice: Chosen) -> np.ndarray:
+    """Out-of-fold predictions (n_rows of the dataset, n_outputs) of a choice, NaN where no fold covers a row.
+
+    The members had not seen a row they predict; what combines them, a number or two for each, was fitted on all of these rows.
+    """
+    rows = experiment.evaluator.covered
+    stack = stack_of(choice.members, rows)
+    if choice.is_average:
+        combined = np.average(stack, axis=0, weights=choice.weights)
+    else:
+        combined = fit_ensemble(experiment, choice.strategy, choice.members).combine(stack)
+    oof = np.full((experiment.dataset.n_rows, experiment.task.n_outputs), np.nan)
+    oof[rows] = combined
+    return oof
 
 
 def _overtaken(experiment: Experiment, ensemble: dict[str, Any], single: Evaluation) -> bool:

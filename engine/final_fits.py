@@ -155,7 +155,11 @@ class FinalFits:
             "metric": task.metric.key,
             "cross_validation": fitted.mean if whole else None,
             "holdout": reading.score if reading else None,
-            "strategy": fitted.strategy,
+            "strategy": fitted.strategy
+            if whole or fitted.is_average
+            else "weights"
+            if len(model.members) > 1
+            else "single",
             "choice": choice_key(fitted) if whole else None,
             "fitted_on": rows,
             "seed": self.experiment.seed,

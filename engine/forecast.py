@@ -37,8 +37,14 @@ def expected_fit_seconds(experiment: Experiment, look: Deadline | None = None) -
     members = members_for(first, pool)
     covered = experiment.evaluator.covered
     rows = covered[:: len(covered) // _SAMPLE_ROWS + 1]
-    fitted = first.fit(stack_of(members, rows), experiment.dataset.y[rows], experiment.task, experiment.seed)
-    weights = fitted.weights or [1.0] * len(members)
+    try:
+        weights = first.fit(
+            stack_of(members, rows), experiment.dataset.y[rows], experiment.task, experiment.seed
+        ).weights
+    except NO_SCORE as error:
+        log.info("no forecast of the ensemble to come: %s", error)
+        weights = None
+    weights = weights or (1.0,) * len(members)
     used = [member for member, weight in zip(members, weights, strict=True) if weight > 0.0]
     return fit_seconds(used, experiment.final_fits)
 

@@ -317,7 +317,8 @@ class Ensemble:
     tasks: frozenset[TaskKind] = ALL_TASKS
     requires: tuple[str, ...] = ()
     averages: bool = True
-    """False: the outcome is not the mean by the shares (where there are shares at all)."""
+    """False: members have shares, but the outcome is more than the mean by them. The final model then fits the strategy again on
+    the members that have a share, which must give the same."""
 
 
 # --- validation checks ------------------------------------------------------------------------------------------------

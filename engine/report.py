@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from .experiment import Experiment
-from .final import Chosen, chosen
+from .final import Chosen, chosen, out_of_fold
 from .gates import written
 from .leaderboard import leaderboard
 from .validation import Validation
@@ -190,7 +190,7 @@ def _predictions(experiment: Experiment, choice: Chosen) -> Picture:
     from . import plots
 
     rows, task = experiment.evaluator.covered, experiment.task
-    y, oof = experiment.dataset.y[rows], choice.oof()[rows]
+    y, oof = experiment.dataset.y[rows], out_of_fold(experiment, choice)[rows]
     if task.kind == "binary":
         return plots.calibration(y, oof[:, 1], task.classes[1])
     if task.kind == "multiclass":

@@ -29,7 +29,7 @@ class Temperature:
 
 
 def fit_temperature(prediction: np.ndarray, y: np.ndarray, shifts: bool = False) -> Temperature:
-    """Minimise the log loss of probabilities (n_rows, n_classes) that nobody learnt from `y` (n_rows,), the class codes; a class
+    """Minimise the log loss of out-of-fold or held-out probabilities (n_rows, n_classes) for the class codes `y` (n_rows,); a class
     that does not occur among them is not shifted."""
     logs, codes = _logs(prediction), y.astype(np.int64)
     n_rows, n_classes = logs.shape

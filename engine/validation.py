@@ -15,9 +15,9 @@ import numpy as np
 from .checking import NO_TIME, CheckOutcome, by_severity, run_checks, sample
 from .compare import Interval, interval_of_next, paired_comparison
 from .errors import Cancelled, DeadlinePassed
-from .examination import Examination, examine_fold, heaviest
+from .examination import Examination, examine_fold
 from .experiment import Experiment
-from .final import Chosen, FinalModel, chosen
+from .final import Chosen, FinalModel, chosen, out_of_fold
 from .final_fits import FinalFits
 from .gates import Gate, GateResult, choose_gates, judge
 from .holdout import Holdout, choice_key, read_holdout, recorded_holdout
@@ -66,7 +66,7 @@ class Validation:
     outcomes : tuple of CheckOutcome
         One per check, also those that could not be computed.
     oof_approximate : bool
-        The strategy is more than a weighted mean, so what looks at out-of-fold predictions saw the mean of the members.
+        What looked at out-of-fold predictions saw those of a strategy that learnt more than shares on the same rows.
     """
 
     verdict: Verdict
@@ -179,7 +179,7 @@ class _Inspection:
             float(scores.std(ddof=1)) if len(scores) > 1 else 0.0, choice.scores,
             self._cv_interval(noise),
             self.holdout, self.holdout_note, improvements, _known(examination), _known(speed), _known(reload),
-            _known(memory), self.fits.rows, results, tuple(outcomes), tuple(notes), not choice.is_average,
+            _known(memory), self.fits.rows, results, tuple(outcomes), tuple(notes), choice.weights is None,
         )  # fmt: skip
 
     def _cv_interval(self, noise: float) -> Interval | None:
@@ -201,11 +201,9 @@ class _Inspection:
         blocks differ by more than the draw of their rows."""
         if self.experiment.split.kind == "time":
             return 0.0
-        choice, rows = self.choice, self.experiment.evaluator.covered
-        # What has no shares may hold a member that is of no use alone; the first one is.
-        stands_in = choice if choice.weights is not None else Chosen.alone(heaviest(choice))
         try:
-            return noise_of_a_fold(self.experiment, stands_in.oof(rows))
+            oof = out_of_fold(self.experiment, self.choice)
+            return noise_of_a_fold(self.experiment, oof[self.experiment.evaluator.covered])
         except Cancelled:
             raise
         except Exception:
@@ -216,10 +214,10 @@ class _Inspection:
         self.experiment.progress("validation", message, done, 4, self.choice.mean)
 
     def _labelled(self, outcome: CheckOutcome) -> CheckOutcome:
-        """Say it where a finding rests on the mean of the members because the strategy combines them otherwise."""
-        if self.choice.is_average or outcome.code not in _FROM_OOF:
+        """Say it where a finding rests on predictions of a strategy that learnt more than shares on the same rows."""
+        if self.choice.weights is not None or outcome.code not in _FROM_OOF:
             return outcome
-        label = f"approximate: from the mean of the members, which {self.choice.strategy} combines otherwise"
+        label = f"approximate: {self.choice.strategy} learnt on these rows how to combine its members"
         findings = [replace(finding, evidence=f"{finding.evidence} ({label})") for finding in outcome.findings]
         return replace(outcome, findings=tuple(findings))
 

@@ -22,7 +22,7 @@ class EnsembleRequest(JobRequest):
             description="blend, weights, mean, greedy, rank_mean, stack_linear, stack_boosted; default: all.",
         ),
     ] = None
-    rounds: Annotated[int, Field(ge=1, le=20, description="At most so many strategies.")] = 6
+    rounds: Annotated[int, Field(ge=1, le=20, description="At most so many strategies.")] = 7
 
 
 class StrategyRow(BaseModel):

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..experiment import Experiment
-from ..final import chosen
+from ..final import chosen, out_of_fold
 from ..plugins import Check, Finding, NotApplicable
 
 _SAME = 1e-9
 
 
 def _run(experiment: Experiment) -> Sequence[Finding] | NotApplicable:
-    oof = chosen(experiment).oof()
+    oof = out_of_fold(experiment, chosen(experiment))
     folds = [fold for fold in experiment.evaluator.folds if fold.repeat == 0]
     scale = max(float(np.nanmax(np.abs(oof))), np.finfo(np.float64).tiny)
     constant = sum(bool((np.ptp(oof[fold.valid], axis=0) <= _SAME * scale).all()) for fold in folds)

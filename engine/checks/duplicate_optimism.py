@@ -8,7 +8,7 @@ import numpy as np
 
 from ..checking import row_hashes
 from ..experiment import Experiment
-from ..final import chosen
+from ..final import chosen, out_of_fold
 from ..plugins import Check, Finding, NotApplicable
 from ..roles import FEATURE_ROLES
 
@@ -23,7 +23,7 @@ def _run(experiment: Experiment) -> Sequence[Finding] | NotApplicable:
     twins = [np.isin(hashes[fold.valid], hashes[fold.train]) for fold in folds]
     if sum(int(known.sum()) for known in twins) < _MIN_TWINS:
         return NotApplicable(f"fewer than {_MIN_TWINS} validation rows have a twin in training")
-    oof = chosen(experiment).oof()
+    oof = out_of_fold(experiment, chosen(experiment))
     every, alone = [], []
     for fold, known in zip(folds, twins, strict=True):
         rest = fold.valid[~known]

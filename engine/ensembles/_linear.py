@@ -13,6 +13,7 @@ import numpy as np
 from ..native_threads import single_blas_thread
 from ..plugins import FittedEnsemble
 from ..task import Task
+from ._nonnegative import non_negative
 
 _LEAST = 1e-4
 _PENALTY = 20.0
@@ -66,8 +67,6 @@ class FittedSingle:
 
 def _fit_values(values: np.ndarray, y: np.ndarray) -> FittedLinearStack:
     """Non-negative ridge towards equal shares, on centred values."""
-    from scipy.optimize import nnls
-
     n_members = len(values)
     centre, y_centre = values.mean(axis=1), float(y.mean())
     inputs, target = (values - centre[:, None]).T, y - y_centre
@@ -76,7 +75,7 @@ def _fit_values(values: np.ndarray, y: np.ndarray) -> FittedLinearStack:
     gram = inputs.T @ inputs + pull**2 * np.eye(n_members)
     right = inputs.T @ target + pull**2 * prior
     root = np.linalg.cholesky(gram).T
-    coefficients, _ = nnls(root, np.linalg.solve(root.T, right))
+    coefficients = non_negative(root, np.linalg.solve(root.T, right))
     return FittedLinearStack(coefficients, np.array([y_centre - float(coefficients @ centre)]), regression=True)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..native_threads import single_blas_thread
 from ..plugins import FittedEnsemble
 from ..task import Task
+from ._nonnegative import non_negative
 from ._weighted import FittedWeights
 
 _HALVES = 8
@@ -50,8 +51,6 @@ def _least_log_loss(stack: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _least_squares(values: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Non-negative least squares; a heavy row asks the weights to sum to 1 (Breiman 1996, "Stacked regressions")."""
-    from scipy.optimize import nnls
-
     residuals = values - y
     gram = residuals @ residuals.T / len(y)
     scale = np.trace(gram) / len(gram) or 1.0
@@ -59,5 +58,5 @@ def _least_squares(values: np.ndarray, y: np.ndarray) -> np.ndarray:
     eigenvalues, vectors = np.linalg.eigh(gram / scale + 1e-9 * np.eye(len(gram)))
     root = np.sqrt(np.clip(eigenvalues, 0.0, None))[:, None] * vectors.T
     heavy = 1e3
-    weights, _ = nnls(np.vstack([root, heavy * np.ones(len(gram))]), np.append(np.zeros(len(gram)), heavy))
+    weights = non_negative(np.vstack([root, heavy * np.ones(len(gram))]), np.append(np.zeros(len(gram)), heavy))
     return np.asarray(weights / weights.sum())

@@ -1,8 +1,11 @@
 """Half a weighted mean, half a linear stack of the same members: two ways to be wrong that differ.
 
 The mean of probabilities is too careful and moves weight slowly; the stack adds log probabilities, sharpens, and follows the folds
-closer than the models that are fitted on all rows later do. What the mean gives a share of less than a few percent takes no part.
-Probabilities get one temperature at the end, which leaves rankings as they are.
+closer than the models that are fitted on all rows later do. What the mean gives no share takes no part. Probabilities get one
+temperature at the end, which leaves the ranking of two classes as it is.
+
+Both halves aim at means and chances, so under a metric that asks for something else (medians, labels of rare classes) there are
+the weights alone: a stack would turn members back that were fitted for it.
 """
 
 from __future__ import annotations
@@ -16,9 +19,12 @@ from ..task import Task
 from ..temperature import Temperature, fit_temperature
 from ._linear import linear_stack
 from ._optimised import optimised_weights
+from ._weighted import FittedWeights
 
+_METRICS = frozenset({"roc_auc", "average_precision", "log_loss", "brier", "rmse", "r2"})
+"""Best served by means and chances."""
 _ROWS_AT_MOST = 20_000
-"""For the temperature."""
+"""For the stack and the temperature."""
 
 
 @dataclass
@@ -26,28 +32,42 @@ class FittedBlend:
     """`weights` are the shares of the weighted half; members of share 0.0 take no part in the stack either."""
 
     weights: tuple[float, ...] | None
-    mean: FittedEnsemble
     stack: FittedEnsemble
     temperature: Temperature | None = None
 
     def combine(self, stack: np.ndarray) -> np.ndarray:
         """(n_members, n_rows, n_outputs) → (n_rows, n_outputs)."""
-        assert self.weights is not None
-        used = [position for position, weight in enumerate(self.weights) if weight > 0.0]
-        blended = 0.5 * (self.mean.combine(stack) + self.stack.combine(stack[used]))
+        used = np.flatnonzero(np.asarray(self.weights))
+        members = stack if len(used) == len(stack) else stack[used]
+        blended = 0.5 * (FittedWeights(self.weights).combine(stack) + self.stack.combine(members))
         return blended if self.temperature is None else self.temperature.apply(blended)
 
 
 def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsemble:
-    mean = optimised_weights(stack, y, task, seed)
-    used = np.flatnonzero(np.asarray(mean.weights, dtype=np.float64))
-    if len(used) == 1:
-        return mean
-    blend = FittedBlend(mean.weights, mean, linear_stack(stack[used], y, task, seed))
+    shares = _settled_shares(stack, y, task, seed)
+    used = np.flatnonzero(shares)
+    if len(used) == 1 or task.metric.key not in _METRICS:
+        return FittedWeights(tuple(shares.tolist()))
+    rows = np.arange(len(y))
+    if len(rows) > _ROWS_AT_MOST:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, _ROWS_AT_MOST, replace=False))
+    part, part_y = stack[:, rows], y[rows]
+    blend = FittedBlend(tuple(shares.tolist()), linear_stack(part[used], part_y, task, seed))
     if task.is_classification:
-        rows = slice(None, None, len(y) // _ROWS_AT_MOST + 1)
-        blend.temperature = fit_temperature(blend.combine(stack[:, rows]), y[rows])
+        blend.temperature = fit_temperature(blend.combine(part), part_y)
     return blend
+
+
+def _settled_shares(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> np.ndarray:
+    """Shares (n_members,) that come out the same when only the members that have one are asked, as for the final model."""
+    shares = np.ones(len(stack))
+    while True:
+        used = np.flatnonzero(shares)
+        fitted = np.asarray(optimised_weights(stack[used], y, task, seed).weights)
+        shares = np.zeros(len(stack))
+        shares[used] = fitted
+        if fitted.all():
+            return shares
 
 
 ENSEMBLE = Ensemble(

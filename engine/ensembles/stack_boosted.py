@@ -85,6 +85,5 @@ ENSEMBLE = Ensemble(
     summary="A small boosted model on the members' predictions, averaged with their mean.",
     fit=_fit,
     priority=60,
-    averages=False,
     members="few",
 )

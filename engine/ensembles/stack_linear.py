@@ -11,6 +11,5 @@ ENSEMBLE = Ensemble(
     summary="A non-negative linear model on the members' predictions, pulled towards equal shares.",
     fit=linear_stack,
     priority=35,
-    averages=False,
     members="few",
 )

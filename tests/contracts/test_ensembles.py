@@ -84,17 +84,51 @@ def test_a_member_without_a_share_takes_no_part(strategy: str, kind: TaskKind) -
     np.testing.assert_array_equal(fitted.combine(stack), expected)
 
 
-@pytest.mark.parametrize("kind", ["binary", "multiclass"])
-def test_a_blend_is_sharper_than_its_members_mean(kind: TaskKind) -> None:
-    """The mean of independent opinions is more careful than all of them together allow."""
-    task = task_of(kind, "log_loss")
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_a_blend_is_half_weights_half_stack_of_the_same_members(kind: TaskKind) -> None:
+    task = task_of(kind, "rmse" if kind == "regression" else "log_loss")
     stack, y = members(kind, n_rows=2_000)
     fresh, truth = members(kind, n_rows=2_000, seed=1)
-    scores = {
-        key: task.metric.score(truth, STRATEGIES[key].fit(stack, y, task, 0).combine(fresh))
-        for key in ("blend", "weights")
-    }
-    assert scores["blend"] < 0.9 * scores["weights"]
+    blend = STRATEGIES["blend"].fit(stack, y, task, 0)
+    used = np.flatnonzero(np.asarray(blend.weights))
+    halves = [STRATEGIES[key].fit(stack[used], y, task, 0).combine(fresh[used]) for key in ("weights", "stack_linear")]
+    middle = (halves[0] + halves[1]) / 2
+    if kind == "regression":
+        np.testing.assert_allclose(blend.combine(fresh), middle, rtol=1e-9)
+        return
+    # The mean of independent opinions is more careful than all of them together allow: the temperature corrects that.
+    sharp, careful = (task.metric.score(truth, prediction) for prediction in (blend.combine(fresh), middle))
+    assert sharp < 0.97 * careful < 0.97 * task.metric.score(truth, halves[0])
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_a_blend_of_the_members_that_have_a_share_is_the_same(kind: TaskKind) -> None:
+    """The final model fits it on these members alone."""
+    stack, y = members(kind, n_members=14, n_rows=600)
+    task = task_of(kind)
+    whole = STRATEGIES["blend"].fit(stack, y, task, 0)
+    assert whole.weights is not None
+    used = np.flatnonzero(whole.weights)
+    assert len(used) < len(stack)
+    part = STRATEGIES["blend"].fit(stack[used], y, task, 0)
+    np.testing.assert_allclose(part.weights, np.asarray(whole.weights)[used], rtol=1e-12)
+    np.testing.assert_allclose(part.combine(stack[used]), whole.combine(stack), rtol=1e-9)
+
+
+def test_a_blend_does_not_turn_members_back_that_were_fitted_for_the_metric() -> None:
+    """Chances of a rare class that are raised on purpose, and medians of a skewed target, stay what they are."""
+    random = np.random.default_rng(0)
+    rare = (random.random(4_000) < 0.1).astype(np.int64)
+    odds = np.exp(random.normal(size=(3, 4_000)) + 2.0 * rare - 1.0)
+    raised = np.stack([1.0 / (1.0 + odds), odds / (1.0 + odds)], axis=2)
+    skewed = random.lognormal(sigma=1.0, size=4_000)
+    medians = (1.0 + 0.1 * random.normal(size=(3, 4_000)))[:, :, None]
+    for stack, y, task in (
+        (raised, rare, task_of("binary", "balanced_accuracy")),
+        (medians, skewed, task_of("regression", "mae")),
+    ):
+        blend, weights = (STRATEGIES[key].fit(stack, y, task, 0).combine(stack) for key in ("blend", "weights"))
+        assert not task.metric.better(task.metric.score(y, weights), task.metric.score(y, blend))
 
 
 @pytest.mark.parametrize("strategy", ["blend", "weights", "greedy", "mean"])

@@ -13,7 +13,7 @@ from mle_star.engine.compare import interval_of_next
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.evaluation import Evaluation, FoldPlan
 from mle_star.engine.experiment import Experiment
-from mle_star.engine.final import chosen
+from mle_star.engine.final import chosen, out_of_fold
 from mle_star.engine.resampling import noise_of_a_fold, resampled_scores
 from mle_star.engine.validation import validate
 from opened import generated_table, open_experiment
@@ -98,7 +98,7 @@ def test_folds_alike_by_chance_leave_the_interval_as_wide_as_their_rows_allow(
     monkeypatch.setattr(validating, "chosen", lambda _: replace(whole, scores=alike))
     experiment.deadline = Deadline(60)
     validation = validate(experiment, checks=["LEAK_TARGET_COPY"])
-    noise = noise_of_a_fold(experiment, whole.oof(experiment.evaluator.covered))
+    noise = noise_of_a_fold(experiment, out_of_fold(experiment, whole)[experiment.evaluator.covered])
     low, high = validation.cv_interval
     reach = 1.96 * noise * np.sqrt(1.0 + 1.0 / len(alike))
     assert (high - low) / 2 == pytest.approx(reach, rel=0.01)
@@ -112,7 +112,7 @@ def test_a_model_that_gained_by_more_rows_is_within_its_interval(tmp_path: Path)
     build_baselines(experiment, Deadline(30), ("lightgbm", "dummy"))
     experiment.deadline = Deadline(60)
     validation = validate(experiment, checks=["LEAK_TARGET_COPY"])
-    noise = noise_of_a_fold(experiment, chosen(experiment).oof(experiment.evaluator.covered))
+    noise = noise_of_a_fold(experiment, out_of_fold(experiment, chosen(experiment))[experiment.evaluator.covered])
     of_folds = interval_of_next(validation.cv_score, validation.cv_scores, experiment.task.metric, noise)
     # Folds of 300 rows are much worse than the model of all: the sealed rows tell on which side the truth is.
     assert validation.holdout.interval[0] < of_folds[0]

@@ -22,6 +22,7 @@ from mle_star.engine.errors import InvalidInput, NotFound, Refused
 from mle_star.engine.evaluation import fit_seconds
 from mle_star.engine.experiment import Experiment, reopen_experiment
 from mle_star.engine.final import Chosen, chosen, fit_final, load, save
+from mle_star.engine.final_fits import FinalFits
 from mle_star.engine.forecast import expected_fit_seconds
 from mle_star.engine.leaderboard import best_single, leaderboard
 from mle_star.engine.pipeline import TrainingRows, fit_solution, predict_together
@@ -284,6 +285,8 @@ def test_where_members_of_a_blend_have_no_time_the_others_mean_stands_for_it(exp
     slow = replace(blend, members=(pool[0], replace(pool[1], growth=1e9)))
     part = fit_final(experiment, slow, rows, Deadline(60))
     assert (len(part.members), part.weights, part.ensemble) == (1, (1.0,), None)
+    assert not slow.is_average
+    assert FinalFits(experiment, slow)._about(part, slow, "all rows")["strategy"] == "single"
     np.testing.assert_allclose(part.predict_table(table), stack[0], rtol=1e-6)
 
 

@@ -328,7 +328,9 @@ def test_a_fresh_process_that_fails_is_a_failed_reload(pair: tuple[Experiment, V
     assert "is not a model folder" in reload.problem
 
 
-def test_what_rests_on_the_mean_of_a_stack_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_rests_on_predictions_that_a_stack_learnt_from_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     frame = generated_table("binary", 200)
     experiment = open_experiment(tmp_path, frame, holdout="none")
     build_baselines(experiment, Deadline(30), ("linear",))
@@ -339,7 +341,7 @@ def test_what_rests_on_the_mean_of_a_stack_says_so(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("mle_star.engine.checks.constant_predictions.chosen", lambda _: stack)
     validation = validate(offered(experiment, stack, monkeypatch), checks=["CONSTANT_PREDICTIONS"])
     assert validation.oof_approximate
-    assert "approximate: from the mean of the members" in validation.findings[0].evidence
+    assert "approximate: rank_mean learnt on these rows" in validation.findings[0].evidence
 
 
 def test_without_a_holdout_the_gate_is_not_applicable(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mle_star.server.processes import _SPIN_COUNT, _environment
+from mle_star.server.processes import _OWN_PAGES_BYTES, _SPIN_COUNT, _environment
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,11 @@ def test_native_threads_wait_actively_unless_the_user_says_how(
     for name, value in asked.items():
         monkeypatch.setenv(name, value)
     assert _environment(2).get("GOMP_SPINCOUNT") == expected
+
+
+def test_large_arrays_have_pages_of_their_own_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "12345678")
+    environment = _environment(2)
+    assert environment["MALLOC_MMAP_THRESHOLD_"] == "12345678"
+    assert environment["MALLOC_TRIM_THRESHOLD_"] == str(_OWN_PAGES_BYTES)
