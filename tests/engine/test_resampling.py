@@ -134,7 +134,7 @@ def test_a_metric_that_fails_on_some_draw_does_not_end_a_validation(
     assert validation.cv_interval == interval_of_next(validation.cv_score, validation.cv_scores, experiment.task.metric)
 
 
-def test_a_stack_is_judged_by_its_first_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_is_judged_by_what_it_makes_of_its_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = opened_with(tmp_path, 400, holdout="none")
     build_baselines(experiment, Deadline(30), ("linear", "dummy"))
     best = chosen(experiment).members[0]
@@ -142,4 +142,5 @@ def test_a_stack_is_judged_by_its_first_member(tmp_path: Path, monkeypatch: pyte
     stack = replace(chosen(experiment), strategy="stack_linear", members=(best, wild), weights=None)
     inspection = validating._Inspection(experiment, stack)
     covered = experiment.evaluator.covered
-    assert inspection._noise_of_a_fold() == pytest.approx(noise_of_a_fold(experiment, best.oof[covered]), rel=1e-3)
+    # It weighs the wild member down; their plain mean would be off by half a billion.
+    assert inspection._noise_of_a_fold() == pytest.approx(noise_of_a_fold(experiment, best.oof[covered]), rel=0.05)
