@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -288,6 +289,21 @@ def test_where_members_of_a_blend_have_no_time_the_others_mean_stands_for_it(exp
     assert not slow.is_average
     assert FinalFits(experiment, slow)._about(part, slow, "all rows")["strategy"] == "single"
     np.testing.assert_allclose(part.predict_table(table), stack[0], rtol=1e-6)
+
+
+def test_the_collector_is_as_it_was_after_a_row(experiment: Experiment) -> None:
+    model = fit_final(experiment, chosen(experiment), experiment.split.development, Deadline(60))
+    row = generated_table("regression", 1, seed=5)
+    try:
+        for enabled in (False, True):
+            (gc.enable if enabled else gc.disable)()
+            model.predict(row)
+            assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
+    with pytest.raises(InvalidInput):
+        model.predict(row[["colour"]])
+    assert gc.isenabled()
 
 
 def test_a_changed_model_file_is_refused(experiment: Experiment, tmp_path: Path) -> None:
