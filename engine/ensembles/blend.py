@@ -1,5 +1,5 @@
-"""Half a weighted mean, half a linear stack of the same members: two ways to be wrong that differ. Under log loss, which is what the
-stack minimises, it has three quarters.
+"""Half a weighted mean, half a linear stack of the same members: two ways to be wrong that differ. Under log loss, which is what
+the stack minimises, it has three quarters.
 
 The mean of probabilities is too careful and moves weight slowly; the stack adds log probabilities, sharpens, and follows the folds
 closer than the models that are fitted on all rows later do. What the mean gives no share takes no part. Probabilities get one
