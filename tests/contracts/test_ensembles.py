@@ -98,7 +98,7 @@ def test_a_blend_is_part_weights_part_stack_of_the_same_members(kind: TaskKind) 
         return
     # The mean of independent opinions is more careful than all of them together allow: the temperature corrects that.
     sharp, careful = (task.metric.score(truth, prediction) for prediction in (blend.combine(fresh), middle))
-    assert sharp < 0.97 * careful < 0.97 * task.metric.score(truth, halves[0])
+    assert sharp < 0.98 * careful < 0.8 * task.metric.score(truth, halves[0])
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
