@@ -23,7 +23,7 @@ from .errors import Refused
 from .solution import content_key
 
 _LENGTH = struct.Struct("<Q")
-_LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "catboost", "xgboost", "xgboost-cpu", "skrub")
+_LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "catboost", "xgboost", "xgboost-cpu")
 
 
 class PlainDisk(diskcache.Disk):  # type: ignore[misc]

@@ -46,7 +46,7 @@ _FEW_ROWS = 100
 _PART_SHARE, _LEAST_SHARE = 0.7, 0.001
 """Of the time, for a fit on a part of the rows: the checks follow, and what is foreseen for that many rows is rough."""
 _ENVIRONMENT = (
-    "mle-star-mcp", "numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "xgboost", "xgboost-cpu", "catboost", "skrub",
+    "mle-star-mcp", "numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "xgboost", "xgboost-cpu", "catboost",
 )  # fmt: skip
 
 

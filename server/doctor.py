@@ -38,7 +38,6 @@ LIBRARIES = (
     "xgboost",
     "catboost",
     "optuna",
-    "skrub",
 )
 OPTIONAL_PARTS = {"excel": ("openpyxl", "Excel files"), "dev": ("typer", "`mcp dev`, the Inspector")}
 """Extra of the distribution → a module it brings, and what it is good for."""

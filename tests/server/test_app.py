@@ -57,7 +57,7 @@ async def test_the_server_process_loads_no_ml_library() -> None:
         "import sys\nfrom mle_star.server.app import build_server\nfrom mle_star.server.settings import Settings\n"
         "build_server(Settings())\n"
         "heavy = {'numpy', 'pandas', 'sklearn', 'scipy', 'lightgbm', 'xgboost', 'catboost', 'optuna', 'joblib', 'pyarrow',"
-        " 'matplotlib', 'diskcache', 'skrub'}\n"
+        " 'matplotlib', 'diskcache'}\n"
         "sys.exit(' '.join(heavy & set(sys.modules)) or None)\n"
     )
     done = await anyio.run_process([sys.executable, "-c", probe], check=False)
