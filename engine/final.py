@@ -70,10 +70,9 @@ class Chosen:
     @property
     def is_average(self) -> bool:
         """Whether the outcome is the mean of the members by their weights, and nothing else."""
-        if self.weights is None or len(self.members) == 1:
-            return self.weights is not None
         strategy = registry.ensembles().get(self.strategy)
-        return strategy is not None and strategy.averages
+        plain = len(self.members) == 1 or (strategy is not None and strategy.averages)
+        return self.weights is not None and plain
 
     @property
     def mean(self) -> float:
