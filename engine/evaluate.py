@@ -19,16 +19,16 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from . import registry
+from .adapter import Adapter
 from .cache import EvaluationCache, code_version
 from .deadline import Deadline
 from .errors import DeadlinePassed, Failure, InvalidInput, MleStarError
 from .evaluation import Evaluation, FoldPlan
+from .fold_cache import FoldCache, Inputs, Prefix
 from .folds import Fold
 from .freed_memory import return_freed_memory
 from .limits import Footprint, footprint_of
-from .pipeline import Setting, fit_context, fit_table_block, fit_transformed
-from .plugins import Transform
-from .prefixes import Prefix, PrefixCache
+from .pipeline import Setting, fit_adapted, fit_context, fit_table_block
 from .shape import DataShape
 from .side_by_side import SideBySide, side_by_side
 from .solution import Block, Solution, content_key
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PREFIXES_PER_TABLE, _PREFIX_BYTES_LEAST, _PREFIX_BYTES_MOST = 3, 1 << 26, 1 << 30
+_KEPT_TABLES, _KEPT_BYTES_LEAST, _KEPT_BYTES_MOST = 3, 1 << 26, 1 << 30
 """Memory for transformed folds: so many times the table, within bounds."""
 _KNOWN_BYTES = 1 << 28
 """Out-of-fold predictions held in memory; those beyond are read from the cache on disk when they are wanted."""
@@ -83,8 +83,8 @@ class Evaluator:
         self.setting = Setting(experiment.task, experiment.shape, experiment.split, experiment.seed)
         self._cache = EvaluationCache(experiment.resources.cache_path)
         table_bytes = int(experiment.dataset.frame.memory_usage(index=False).sum())
-        room = min(max(_PREFIXES_PER_TABLE * table_bytes, _PREFIX_BYTES_LEAST), _PREFIX_BYTES_MOST)
-        self._prefixes = PrefixCache(room)
+        room = min(max(_KEPT_TABLES * table_bytes, _KEPT_BYTES_LEAST), _KEPT_BYTES_MOST)
+        self._kept = FoldCache(room, plan.n_folds * plan.repeats)
         self._speed: dict[str, float] = {}
         self._measured: list[tuple[float, float]] = []
         self._known: dict[str, Evaluation] = {}
@@ -179,9 +179,9 @@ class Evaluator:
         least_s = self.estimate(solution) * self._least_share(solution)
         return not deadline.passed and least_s <= deadline.remaining() * 1.2 + _GRACE_START_S
 
-    def forget_prefixes(self) -> None:
+    def forget_folds(self) -> None:
         """Free the memory of transformed folds, when no more evaluations are to come; one that does come starts from the table."""
-        self._prefixes.clear()
+        self._kept.clear()
         return_freed_memory()
 
     def _remember(self, evaluation: Evaluation) -> None:
@@ -345,9 +345,19 @@ class Evaluator:
         threads, waves_left = plan.threads[number], plan.waves - number // plan.at_once
         own = deadline.share(_FIT_SHARE / waves_left)
         y = self.experiment.dataset.y
-        train, valid, transforms = self._prefix(solution.prefix, number, threads, own)
-        fitted = fit_transformed(self.setting, solution, train, transforms, y[fold.train], fold.train, threads, own)
-        prediction = fitted.predict_transformed(valid)
+        inputs = self._inputs(solution, number, threads, own)
+        fitted = fit_adapted(
+            self.setting,
+            solution,
+            inputs.train,
+            inputs.adapter,
+            inputs.transforms,
+            y[fold.train],
+            fold.train,
+            threads,
+            own,
+        )
+        prediction = fitted.predict_adapted(inputs.valid)
         if not np.isfinite(prediction).all():
             raise InvalidInput(f"{solution.model.component} predicted values that are not finite")
         score = self.experiment.task.metric.score(y[fold.valid], prediction)
@@ -357,22 +367,32 @@ class Evaluator:
             footprint = footprint_of(fitted, self.experiment.dataset.table.take(fold.valid[:1]))
         return _FoldResult(score, prediction, seconds, fitted.model.rounds, fitted.model.cut, footprint)
 
+    def _inputs(self, solution: Solution, number: int, threads: int, deadline: Deadline) -> Inputs:
+        """Return fold `number` as the learner of a solution takes it; learners that take the same share it."""
+        needs = registry.model(solution.model.component).needs
+        key = number, solution.prefix, needs.form
+        found = self._kept.get(Inputs, key)
+        if found is None:
+            prefix = self._prefix(solution.prefix, number, threads, deadline)
+            adapter = Adapter.fit(prefix.train, needs)
+            found = Inputs(adapter.apply(prefix.train), adapter.apply(prefix.valid), prefix.transforms, adapter)
+            self._kept.put(key, found)
+        return found
+
     def _prefix(self, blocks: tuple[Block, ...], number: int, threads: int, deadline: Deadline) -> Prefix:
         """Return fold `number` after these table blocks, from the longest prefix at hand."""
-        found = self._prefixes.get((number, blocks))
+        found = self._kept.get(Prefix, (number, blocks))
         if found is not None:
             return found
         fold = self.folds[number]
         if not blocks:
             table = self.experiment.dataset.table
-            train, valid = table.take(fold.train), table.take(fold.valid)
-            transforms: list[Transform] = []
+            prefix = Prefix(table.take(fold.train), table.take(fold.valid), [])
         else:
-            train, valid, transforms = self._prefix(blocks[:-1], number, threads, deadline)
+            before = self._prefix(blocks[:-1], number, threads, deadline)
             deadline.check(f"preparing {blocks[-1].name}")
             context = fit_context(self.setting, fold.train, threads, deadline)
-            train, transform = fit_table_block(blocks[-1], train, self.experiment.dataset.y[fold.train], context)
-            valid = transform.apply(valid)
-            transforms = [*transforms, transform]
-        self._prefixes.put((number, blocks), (train, valid, transforms))
-        return train, valid, transforms
+            train, transform = fit_table_block(blocks[-1], before.train, self.experiment.dataset.y[fold.train], context)
+            prefix = Prefix(train, transform.apply(before.valid), [*before.transforms, transform])
+        self._kept.put((number, blocks), prefix)
+        return prefix

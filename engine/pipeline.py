@@ -66,10 +66,6 @@ class FittedSolution:
         """Raw feature rows → (n_rows, n_outputs) probabilities or values."""
         for transform in self.transforms:
             table = transform.apply(table)
-        return self.predict_transformed(table)
-
-    def predict_transformed(self, table: Table) -> np.ndarray:
-        """Rows that went through the table blocks → (n_rows, n_outputs)."""
         return self.predict_adapted(self.adapter.apply(table))
 
     def predict_adapted(self, X: pd.DataFrame) -> np.ndarray:
@@ -114,32 +110,32 @@ def model_params(model: Model, block: Block, shape: DataShape) -> ParamDict:
     return {**model.defaults(shape), **dict(block.params)}
 
 
-def fit_transformed(
+def fit_adapted(
     setting: Setting,
     solution: Solution,
-    table: Table,
+    X: pd.DataFrame,
+    adapter: Adapter,
     transforms: list[Transform],
     y: np.ndarray,
     positions: np.ndarray,
     threads: int,
     deadline: Deadline,
     rounds: int | None = None,
-    adapter: Adapter | None = None,
 ) -> FittedSolution:
-    """Fit what follows the table blocks on transformed training rows.
+    """Fit what follows the adapter on training rows as the learner takes them.
 
     Parameters
     ----------
-    table : Table (n_rows, …)
-        Training rows after the table blocks.
+    X : DataFrame (n_rows, n_inputs)
+        Training rows after table blocks and adapter; left as they are.
+    adapter, transforms
+        What made them, to be used on new rows.
     y : ndarray (n_rows,)
         Their targets.
     positions : ndarray (n_rows,)
         Their positions in the dataset, for inner splits.
     rounds : int, optional
         Fixed number of rounds of an iterative learner; then no rows are held out to choose it.
-    adapter : Adapter, optional
-        Fitted on the same table for the same needs; by default it is fitted here.
     """
     start = time.monotonic()
     context = fit_context(setting, positions, threads, deadline)
@@ -150,9 +146,6 @@ def fit_transformed(
         # Rows with one target value teach no learner anything, and most of them refuse such rows.
         block = Block.of("model", "dummy")
     model = registry.model(block.component)
-    if adapter is None or adapter.needs.form != model.needs.form:
-        adapter = Adapter.fit(table, model.needs)
-    X = adapter.apply(table)
     target_block = solution.block("target")
     target: TargetTransform | None = None
     fitted_y, weight = y, None
@@ -189,6 +182,7 @@ def fit_transformed(
                 deadline=deadline,
                 early=early,
                 rounds=rounds,
+                inner_folds=fit_context(setting, positions[rows], threads, deadline).inner_folds,
             )
         )
 
@@ -304,13 +298,14 @@ class TrainingRows:
 
 
 def fit_solution(rows: TrainingRows, solution: Solution, rounds: int | None = None) -> FittedSolution:
-    """Fit a whole solution; the final fit of a run. `rounds` as in `fit_transformed`."""
+    """Fit a whole solution; the final fit of a run. `rounds` as in `fit_adapted`."""
     start = time.monotonic()
     enough = rows.enough_for(solution)
     table, transforms = enough.after(solution.prefix)
-    fitted = fit_transformed(
-        enough.setting, solution, table, transforms, enough.y, enough.positions, enough.threads, enough.deadline, rounds,
-        enough.adapter(solution),
+    adapter = enough.adapter(solution)
+    fitted = fit_adapted(
+        enough.setting, solution, adapter.apply(table), adapter, transforms, enough.y, enough.positions, enough.threads,
+        enough.deadline, rounds,
     )  # fmt: skip
     enough.done_with(solution)
     fitted.n_rows = len(enough.positions)

@@ -121,7 +121,7 @@ def validate(
     """
     chosen_gates = choose_gates(gates, experiment.limits, experiment.resources.memory_mb)
     choice = chosen(experiment)
-    experiment.evaluator.forget_prefixes()
+    experiment.evaluator.forget_folds()
     whole = experiment.deadline
     reserve_s = min(_REPORT_S, _REPORT_SHARE * whole.remaining())
     experiment.deadline = whole.at_most(whole.remaining() - reserve_s)

@@ -228,7 +228,7 @@ def test_solutions_that_share_a_prefix_share_its_work(experiment: Experiment, mo
     for learner in ("linear", "extra_trees"):
         experiment.evaluator.evaluate(Solution.of([*prefix, Block.of("model", learner)]), Deadline(60))
     assert len(calls) == experiment.plan.n_folds
-    experiment.evaluator.forget_prefixes()
+    experiment.evaluator.forget_folds()
     later = experiment.evaluator.evaluate(Solution.of([*prefix, Block.of("model", "naive_bayes")]), Deadline(60))
     assert later.failure is None
     assert len(calls) == 2 * experiment.plan.n_folds
