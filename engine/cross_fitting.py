@@ -12,7 +12,7 @@ import numpy as np
 from .deadline import Deadline
 from .errors import DeadlinePassed
 from .evaluation import Evaluation, stack_of
-from .experiment import Combination, Experiment
+from .experiment import Experiment
 from .plugins import Ensemble
 from .task import Task
 
@@ -24,10 +24,6 @@ def cross_fitted_scores(
 
     Raises `DeadlinePassed` as soon as the first fit shows that all of them, and the last one on all rows, would take too long.
     """
-    combination = combination_of(strategy.key, members)
-    if combination in experiment.cross_fitted:
-        # A look ahead before refinement compares what may be compared again after it.
-        return experiment.cross_fitted[combination]
     folds = [fold for fold in experiment.evaluator.folds if fold.repeat == 0]
     y, task = experiment.dataset.y, experiment.task
     scores = []
@@ -43,13 +39,7 @@ def cross_fitted_scores(
         else:
             prediction = _middle(held, task)
         scores.append(task.metric.score(y[fold.valid], prediction))
-    experiment.cross_fitted[combination] = tuple(scores)
-    return experiment.cross_fitted[combination]
-
-
-def combination_of(strategy: str, members: Sequence[Evaluation]) -> Combination:
-    """What tells a strategy on these members from any other."""
-    return strategy, tuple((member.key, member.oof_digest) for member in members)
+    return tuple(scores)
 
 
 def cross_fitted_choice(experiment: Experiment, members: Sequence[Evaluation]) -> tuple[float, ...]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from . import registry
 from .compare import accept, paired_comparison
-from .cross_fitting import combination_of, cross_fitted_choice, cross_fitted_scores
+from .cross_fitting import cross_fitted_choice, cross_fitted_scores
 from .deadline import Deadline
 from .errors import DeadlinePassed, NotFound
 from .evaluation import Evaluation, fit_seconds, stack_of
@@ -245,7 +245,7 @@ def strategies_for(experiment: Experiment, names: Sequence[str] | None = None) -
 
 def fit_ensemble(experiment: Experiment, key: str, members: Sequence[Evaluation]) -> FittedEnsemble:
     """Fit a strategy on all out-of-fold predictions, to be used on new rows."""
-    combination = combination_of(key, members)
+    combination = key, tuple((member.key, member.oof_digest) for member in members)
     if combination not in experiment.fitted_ensembles:
         rows, y = experiment.evaluator.covered, experiment.dataset.y
         fitted = registry.ensembles()[key].fit(stack_of(members, rows), y[rows], experiment.task, experiment.seed)

@@ -105,8 +105,6 @@ class Experiment:
     """Asked by a stage that could use more time than its share: the clock for another round, or None."""
     prepared: dict[str, CheckOutcome] = field(default_factory=dict)
     """Outcomes of data checks that were computed beside an earlier stage, by code; `checking` fills and uses it."""
-    cross_fitted: dict[Combination, tuple[float, ...]] = field(default_factory=dict, init=False)
-    """Scores of ensemble strategies by fold; `cross_fitting` fills and uses it."""
     fitted_ensembles: dict[Combination, FittedEnsemble] = field(default_factory=dict, init=False)
     """Strategies fitted on all out-of-fold predictions; `ensembling` fills and uses it."""
 

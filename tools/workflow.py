@@ -42,8 +42,6 @@ _FITS_AT_MOST, _FITS_AT_MOST_OF_MANY_ROWS = 0.25, 0.45
 _ENSEMBLE_SHARE = 0.06
 """Shares of a whole run's time: kept at most for the final fits while searching (more where the search sees a part of the rows
 only, and the final fits all), and kept for combining."""
-_LOOK_SHARE = 0.1
-"""Of the time left, for comparing strategies before a round of refinement at most."""
 _WORTH_ANOTHER_ROUND = 0.05
 """Of the budget: with less left than this a second round is not begun."""
 
@@ -294,9 +292,7 @@ def _clock_before_validation(steps: list[Tool], experiment: Experiment, deadline
     if not steps:
         return deadline
     most = _FITS_AT_MOST if experiment.plan.max_rows is None else _FITS_AT_MOST_OF_MANY_ROWS
-    # What refinement must leave is worth a closer look: an ensemble of few members frees a third of the time.
-    look = deadline.share(_LOOK_SHARE) if steps[0].name == "refine" else None
-    fits_s = min(expected_fit_seconds(experiment, look), most * deadline.budget_s)
+    fits_s = min(expected_fit_seconds(experiment), most * deadline.budget_s)
     left_s = max(0.0, deadline.remaining() - experiment.validation_s)
     if steps[0].name == "build_ensemble":
         # Worth more than anything else in the same seconds, so it never goes without; it keeps to what can be fitted afterwards.
