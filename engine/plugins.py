@@ -176,7 +176,8 @@ class TrainingData:
     `f0`, `f1`, …, so that no library meets a name it refuses. `y` is float64 for regression, int64 codes 0…k−1 with every class
     present for classification (k = `n_classes`, which may be smaller than the task's where a fold lacks a class).
 
-    With `early` the learner may stop early; with `rounds` it must fit exactly so many rounds and gets no `early`.
+    With `early` the learner may stop early; with `rounds` it must fit exactly so many rounds and gets no `early`. A learner that
+    chooses a setting itself does so on `inner_folds(n)`: pairs of positions in these rows that respect the run's split.
     """
 
     X: pd.DataFrame
@@ -191,6 +192,7 @@ class TrainingData:
     deadline: Deadline
     early: EarlyStopping | None = None
     rounds: int | None = None
+    inner_folds: Callable[[int], Sequence[Positions]] | None = None
 
 
 class FittedModel(Protocol):

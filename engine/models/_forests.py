@@ -12,9 +12,13 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DeadlinePassed
-from ..plugins import TrainingData
+from ..plugins import ParamDict, TrainingData
+from ..shape import DataShape
+from ._smoothing import Smoothing, choose_smoothing, coarse_leaf, smooth, trees_to_choose
 
 _PARALLEL_ROWS = 2_000
+_USUAL_SHRINKAGE = 3.0
+"""Where there is nothing to choose it by."""
 
 
 @dataclass
@@ -52,7 +56,43 @@ class FittedForest:
         return mean
 
 
-def grow_forest(estimator: Any, data: TrainingData, n_trees: int) -> FittedForest:
+def forest_defaults(shape: DataShape) -> ParamDict:
+    """AutoGluon's zero-shot setting (300 trees, at most 15,000 leaves), fewer trees on many rows; how far single rows are trusted
+    is chosen on rows held out, unless it is given."""
+    return {
+        "n_estimators": _usual_trees(shape),
+        "min_samples_leaf": None,
+        "shrinkage": None,
+        "max_leaf_nodes": 15_000,
+    }
+
+
+def _usual_trees(shape: DataShape) -> int:
+    return int(np.clip(2_000_000 / max(shape.n_rows, 1), 100, 300))
+
+
+def grown_trees(shape: DataShape) -> int:
+    """Trees of a fit by default, for what it costs: the small forests that choose the smoothing among them."""
+    return _usual_trees(shape) + trees_to_choose(shape)
+
+
+def fit_forest(classifier: Any, regressor: Any, data: TrainingData) -> FittedForest:
+    """Fit one of these estimators with what `forest_defaults` names and its other parameters."""
+    params = dict(data.params)
+    n_trees, leaf_rows, strength = (params.pop(name) for name in ("n_estimators", "min_samples_leaf", "shrinkage"))
+    kind = regressor if data.kind == "regression" else classifier
+
+    def make(rows: int) -> Any:
+        return kind(warm_start=True, random_state=data.seed, min_samples_leaf=rows, **params)
+
+    leaves = (coarse_leaf(len(data.y)), 1) if leaf_rows is None else (int(leaf_rows),)
+    smoothing = Smoothing(leaves[-1], _USUAL_SHRINKAGE if strength is None else float(strength))
+    if strength is None:
+        smoothing = choose_smoothing(make, data, leaves, smoothing)
+    return grow_forest(make(smoothing.leaf_rows), data, int(n_trees or 1), smoothing.strength)
+
+
+def grow_forest(estimator: Any, data: TrainingData, n_trees: int, shrinkage: float = 0.0) -> FittedForest:
     """Fit a forest estimator with `warm_start=True` chunk by chunk until it has `n_trees` or the time is over.
 
     Raises `DeadlinePassed` when not even one tree fits in; the trees depend on the seed only, not on the chunks.
@@ -81,6 +121,7 @@ def grow_forest(estimator: Any, data: TrainingData, n_trees: int) -> FittedFores
         raise DeadlinePassed("the time budget ended before the first tree was grown")
     trees = [tree.tree_ for tree in estimator.estimators_]
     for tree in trees:
+        smooth(tree, shrinkage)
         _forget_statistics(tree)
     return FittedForest(trees, class_shares(data), data.threads, cut)
 

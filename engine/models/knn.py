@@ -16,6 +16,8 @@ from ._forests import class_shares
 if TYPE_CHECKING:
     import optuna
 
+_FEW, _MANY = 10, 15
+
 
 @dataclass
 class FittedNeighbors:
@@ -40,6 +42,11 @@ class FittedNeighbors:
 
 def _defaults(shape: DataShape) -> ParamDict:
     return {"n_neighbors": int(np.clip(shape.n_rows**0.4, 5, 50)), "weights": "distance", "p": 1}
+
+
+def _variants(shape: DataShape) -> list[ParamDict]:
+    """Few neighbours where there is little noise: letters in 26 classes (15,000 rows) log loss 0.47 with 50, 0.29 with 10."""
+    return [{"n_neighbors": _FEW}] if int(_defaults(shape)["n_neighbors"] or 0) > _MANY else []
 
 
 def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
@@ -79,6 +86,7 @@ MODEL = Model(
     fit=_fit,
     cost=_cost,
     defaults=_defaults,
+    variants=_variants,
     space=_space,
     applies=_applies,
     priority=55,

@@ -69,9 +69,13 @@ def _defaults(shape: DataShape) -> ParamDict:
         "width": 128,
         "learning_rate": 2e-3 if shape.kind == "regression" else 7e-4,
         "alpha": 1e-3 if shape.kind == "regression" else 1e-2,
-        "batch_size": int(np.clip(2 ** int(np.log2(max(shape.n_rows, 64) / 60)), 32, 256)),
+        "batch_size": _batch_size(shape),
         "epochs": 100,
     }
+
+
+def _batch_size(shape: DataShape) -> int:
+    return int(np.clip(2 ** int(np.log2(max(shape.n_rows, 64) / 60)), 32, 256))
 
 
 def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
@@ -148,7 +152,8 @@ def _loss(prediction: np.ndarray, data: TrainingData) -> float:
 
 
 def _cost(shape: DataShape) -> float:
-    return 0.1 + 35 * shape.n_rows * (3e-6 + 2e-8 * shape.dense_columns)
+    batches = shape.n_rows / _batch_size(shape)
+    return 0.1 + 35 * (3e-4 * batches + shape.n_rows * (3e-6 + 2e-8 * shape.dense_columns))
 
 
 def _applies(shape: DataShape) -> str | None:

@@ -68,6 +68,11 @@ def _defaults(shape: DataShape) -> ParamDict:
     return {"C": 3.0 if shape.kind == "regression" else 1.0, "gamma_scale": 1.0}
 
 
+def _variants(shape: DataShape) -> list[ParamDict]:
+    """A border that follows single rows, for tables with little noise (vehicle silhouettes: accuracy 0.73, 0.83)."""
+    return [{"C": 30.0, "gamma_scale": 0.5}]
+
+
 def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     return {
         "C": trial.suggest_float("C", 0.05, 100.0, log=True),
@@ -108,6 +113,7 @@ MODEL = Model(
     fit=_fit,
     cost=_cost,
     defaults=_defaults,
+    variants=_variants,
     space=_space,
     applies=_applies,
     priority=45,

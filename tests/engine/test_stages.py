@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from mle_star.engine import ensembling, final, forecast
+from mle_star.engine import ensembling, final
 from mle_star.engine.ablation import run_ablation
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.cross_fitting import cross_fitted_choice, cross_fitted_scores
@@ -27,7 +27,6 @@ from mle_star.engine.final_fits import FinalFits
 from mle_star.engine.forecast import expected_fit_seconds
 from mle_star.engine.leaderboard import best_single, leaderboard
 from mle_star.engine.pipeline import TrainingRows, fit_solution, predict_together
-from mle_star.engine.plugins import FittedEnsemble
 from mle_star.engine.pool import member_pool
 from mle_star.engine.refinement import refine
 from mle_star.engine.registry import ensembles
@@ -62,6 +61,25 @@ def test_the_learner_that_research_ranks_first_is_tried_early(tmp_path: Path) ->
     build_baselines(opened, Deadline(60), ("linear", "extra_trees", "random_forest"), research)
     tried = [entry.body["solution"][-1]["component"] for entry in opened.run.journal.read("evaluation")]
     assert list(dict.fromkeys(tried)) == ["dummy", "extra_trees", "linear", "random_forest"]
+
+
+@pytest.mark.parametrize(
+    ("share", "order"),
+    [(0.5, ["dummy", "extra_trees", "lightgbm", "linear"]), (0.15, ["dummy", "lightgbm", "linear", "extra_trees"])],
+)
+def test_a_dear_learner_waits_for_cheap_ones_and_no_other_does(
+    share: float, order: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, deadline = open_experiment(tmp_path, generated_table("binary")), Deadline(60)
+    shares = {"lightgbm": share, "linear": 0.15}
+    monkeypatch.setattr(
+        opened.evaluator,
+        "estimate",
+        lambda solution: shares.get(solution.model.component, 0.001) * deadline.remaining(),
+    )
+    build_baselines(opened, deadline, LEARNERS)
+    tried = [entry.body["solution"][-1]["component"] for entry in opened.run.journal.read("evaluation")]
+    assert list(dict.fromkeys(tried)) == order
 
 
 @pytest.mark.parametrize(
@@ -149,44 +167,14 @@ def test_an_ensemble_is_scored_on_folds_its_weights_have_not_seen(experiment: Ex
     assert len(scores) == experiment.plan.n_folds
 
 
-def test_the_time_for_final_fits_is_foreseen_from_the_ensemble_that_would_be_kept(experiment: Experiment) -> None:
-    foreseen_s = expected_fit_seconds(experiment, Deadline(30))
-    kept = build_ensemble(experiment, Deadline(30))
+def test_the_time_for_final_fits_is_foreseen_from_the_members_of_the_first_strategy(experiment: Experiment) -> None:
+    first = strategies_for(experiment)[0].key
+    kept = build_ensemble(experiment, Deadline(30), [first])
+    assert kept.strategy == first
     members = [experiment.evaluator.recall(Solution.from_json(member.solution)) for member in kept.members]
-    assert foreseen_s == pytest.approx(fit_seconds([one for one in members if one], experiment.final_fits))
-    # Without time for a look it is the first strategy that counts, whose members need not be the same.
-    assert expected_fit_seconds(experiment, Deadline(0)) == expected_fit_seconds(experiment) > 0.0
-
-
-def test_what_a_look_ahead_compared_is_not_computed_again(
-    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    experiment.cross_fitted.clear()
-    experiment.fitted_ensembles.clear()
-    expected_fit_seconds(experiment, Deadline(30))
-
-    def again(*_: object) -> FittedEnsemble:
-        raise AssertionError("fitted again")
-
-    for strategy in strategies_for(experiment):
-        monkeypatch.setitem(ensembles(), strategy.key, replace(strategy, fit=again))
-    built = build_ensemble(experiment, Deadline(30))
-    assert len(built.tried) > 1
-    monkeypatch.undo()
-    experiment.cross_fitted.clear()
-    experiment.fitted_ensembles.clear()
-    anew = build_ensemble(experiment, Deadline(30))
-    assert (built.strategy, built.scores, built.members) == (anew.strategy, anew.scores, anew.members)
-
-
-def test_a_best_solution_that_another_stands_for_in_the_pool_is_foreseen_too(
-    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    single = best_single(experiment).evaluation
-    others = [member for member in member_pool(experiment) if member.key != single.key]
-    monkeypatch.setattr(forecast, "member_pool", lambda _: others)
-    monkeypatch.setattr(ensembling, "accept", lambda *_: True)
-    assert expected_fit_seconds(experiment, Deadline(30)) == fit_seconds([single], experiment.final_fits)
+    assert expected_fit_seconds(experiment) == pytest.approx(
+        fit_seconds([one for one in members if one], experiment.final_fits)
+    )
 
 
 def test_a_member_that_runs_away_on_the_first_block_in_time_does_not_stand_for_all(tmp_path: Path) -> None:

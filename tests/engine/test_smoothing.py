@@ -1,0 +1,127 @@
+"""How far a forest trusts single rows: shrinkage of trees, and the choice of its strength on rows small forests did not see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mle_star.engine import registry
+from mle_star.engine.deadline import Deadline
+from mle_star.engine.models._smoothing import Smoothing, choose_smoothing, smooth
+from mle_star.engine.plugins import Positions, TrainingData
+from mle_star.engine.task import TaskKind, resolve_metric
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+UNTOLD = Smoothing(7, 5.0)
+
+
+def training_data(
+    y: np.ndarray, X: np.ndarray, kind: TaskKind = "binary", groups: np.ndarray | None = None
+) -> TrainingData:
+    """Rows with inner folds: every fifth row, or whole groups."""
+
+    def folds(n: int) -> list[Positions]:
+        fold_of = (np.arange(len(y)) if groups is None else groups) % n
+        return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(n)]
+
+    metric = resolve_metric({"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}[kind], kind)
+    frame = pd.DataFrame(X.astype(np.float32), columns=[f"f{number}" for number in range(X.shape[1])])
+    n_classes = 0 if kind == "regression" else len(np.unique(y))
+    return TrainingData(frame, y, None, kind, n_classes, metric, {}, 0, 2, Deadline(60), inner_folds=folds)
+
+
+def extra_trees(leaf_rows: int) -> Any:
+    return ExtraTreesClassifier(min_samples_leaf=leaf_rows, random_state=0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1_000), strength=st.floats(0.01, 1_000.0))
+def test_shrunk_leaves_lie_between_the_values_on_their_way_and_chances_stay_chances(seed: int, strength: float) -> None:
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(80, 3)), rng.integers(0, 3, 80)
+    tree = DecisionTreeClassifier(random_state=0).fit(X, y).tree_
+    before, paths = tree.value[:, 0].copy(), tree.decision_path(X.astype(np.float32)).toarray().astype(bool)
+    smooth(tree, strength)
+    shrunk = tree.value[tree.apply(X.astype(np.float32)), 0]
+    assert shrunk.sum(axis=1) == pytest.approx(1.0)
+    for path, value in zip(paths, shrunk, strict=True):
+        assert (value >= before[path].min(axis=0) - 1e-9).all()
+        assert (value <= before[path].max(axis=0) + 1e-9).all()
+
+
+def test_shrinkage_of_nothing_changes_nothing_and_a_very_strong_one_leaves_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2)), rng.normal(size=60)
+    fitted = DecisionTreeRegressor(random_state=0).fit(X, y)
+    smooth(fitted.tree_, 0.0)
+    assert fitted.predict(X) == pytest.approx(y)
+    smooth(fitted.tree_, 1e12)
+    assert fitted.predict(X) == pytest.approx(np.full(60, y.mean()))
+
+
+def test_a_step_from_parent_to_child_is_divided_by_one_plus_the_strength_over_the_parents_rows() -> None:
+    X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 0.0, 4.0, 8.0])
+    fitted = DecisionTreeRegressor(random_state=0).fit(X, y)
+    smooth(fitted.tree_, 2.0)
+    # Root 3 of four rows, then 0 and 6 of two rows each, then 4 and 8.
+    right = 3.0 + (6.0 - 3.0) / 1.5
+    assert fitted.predict(X) == pytest.approx([3.0 - 3.0 / 1.5] * 2 + [right - 2.0 / 2.0, right + 2.0 / 2.0])
+
+
+def test_rows_without_noise_are_trusted_and_noisy_ones_are_not() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, size=(3_000, 3))
+    border = np.sin(6 * X[:, 0]) * np.cos(6 * X[:, 1]) > 0
+    clean = choose_smoothing(extra_trees, training_data(border.astype(int), X), (16, 1), UNTOLD)
+    assert clean.leaf_rows == 1
+    assert clean.strength < 30.0
+    noisy = (rng.uniform(size=3_000) < 0.5 + 0.2 * X[:, 0]).astype(int)
+    told = choose_smoothing(extra_trees, training_data(noisy, X), (16, 1), UNTOLD)
+    assert told.leaf_rows == 16 or told.strength >= 30.0
+
+
+def test_the_choice_is_made_on_rows_of_other_groups() -> None:
+    """Rows of a group are alike and have the same class by chance: trusting them pays only where the groups are mixed."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(300), 6)
+    X, y = rng.normal(size=(300, 3))[groups] + 0.01 * rng.normal(size=(1_800, 3)), rng.integers(0, 2, 300)[groups]
+    mixed = choose_smoothing(extra_trees, training_data(y, X), (16, 1), UNTOLD)
+    apart = choose_smoothing(extra_trees, training_data(y, X, groups=groups), (16, 1), UNTOLD)
+    assert (mixed.leaf_rows, mixed.strength) == (1, 0.0)
+    assert apart != mixed
+
+
+def test_without_inner_folds_or_time_there_is_no_choice() -> None:
+    rng = np.random.default_rng(0)
+    data = training_data(rng.integers(0, 2, 100), rng.normal(size=(100, 2)))
+    alone = TrainingData(data.X, data.y, None, "binary", 2, data.metric, {}, 0, 1, Deadline(60))
+    assert choose_smoothing(extra_trees, alone, (16, 1), UNTOLD) == UNTOLD
+    late = TrainingData(
+        data.X, data.y, None, "binary", 2, data.metric, {}, 0, 1, Deadline(0), inner_folds=data.inner_folds
+    )
+    assert choose_smoothing(extra_trees, late, (16, 1), UNTOLD) == UNTOLD
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.35])
+@pytest.mark.parametrize("key", ["extra_trees", "random_forest"])
+def test_a_forest_that_chooses_is_as_good_as_the_better_of_small_and_large_leaves(key: str, noise: float) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, size=(13_000, 4))
+    y = ((np.sin(6 * X[:, 0]) * np.cos(6 * X[:, 1]) > 0) ^ (rng.uniform(size=13_000) < noise)).astype(np.int64)
+    data, model = training_data(y[:3_000], X[:3_000]), registry.model(key)
+    new = pd.DataFrame(X[3_000:].astype(np.float32), columns=data.X.columns)
+
+    def score(leaf_rows: int | None, shrinkage: float | None) -> float:
+        asked = {"min_samples_leaf": leaf_rows, "shrinkage": shrinkage}
+        params = {"n_estimators": 60, "max_features": 0.5, "max_leaf_nodes": 15_000, **asked}
+        fitted = model.fit(TrainingData(**{**vars(data), "params": params}))
+        return data.metric.score(y[3_000:], fitted.predict(new))
+
+    small, large = score(1, 0.0), score(16, 0.0)
+    assert abs(small - large) > 0.001
+    assert score(None, None) > max(small, large) - 0.005
