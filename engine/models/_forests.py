@@ -81,6 +81,9 @@ def fit_forest(classifier: Any, regressor: Any, data: TrainingData) -> FittedFor
     params = dict(data.params)
     n_trees, leaf_rows, strength = (params.pop(name) for name in ("n_estimators", "min_samples_leaf", "shrinkage"))
     kind = regressor if data.kind == "regression" else classifier
+    if int(params["max_leaf_nodes"] or 0) >= len(data.y):
+        # More leaves than rows are no limit, and without one trees grow in half the time.
+        params["max_leaf_nodes"] = None
 
     def make(rows: int) -> Any:
         return kind(warm_start=True, random_state=data.seed, min_samples_leaf=rows, **params)
@@ -120,8 +123,8 @@ def grow_forest(estimator: Any, data: TrainingData, n_trees: int, shrinkage: flo
     if not grown:
         raise DeadlinePassed("the time budget ended before the first tree was grown")
     trees = [tree.tree_ for tree in estimator.estimators_]
+    smooth(trees, shrinkage)
     for tree in trees:
-        smooth(tree, shrinkage)
         _forget_statistics(tree)
     return FittedForest(trees, class_shares(data), data.threads, cut)
 

@@ -25,6 +25,7 @@ _FEW_ROWS, _FOLDS_OF_FEW = 4_000, 3
 """Where fewer rows tell (of two classes, twice those of the rarer one), one fold would leave the choice to chance."""
 _ROWS_AT_MOST, _CHANCES_AT_MOST = 10_000, 500_000
 """Of a small forest's training and held-out rows; fewer rows where there are many classes."""
+_VALUES_AT_ONCE = 2_000_000
 _SEARCH_SHARE = 0.25
 _RANKING = ("roc_auc", "average_precision")
 """Metrics of two classes that choose for themselves; elsewhere the squared error of values and chances tells more of each row."""
@@ -78,28 +79,50 @@ def choose_smoothing(make: MakeForest, data: TrainingData, leaves: Sequence[int]
     return Smoothing(leaves[int(leaf)], _STRENGTHS[int(strength)])
 
 
-def smooth(tree: Any, strength: float) -> None:
-    """Shrink the leaves of a fitted scikit-learn tree in place."""
+def smooth(trees: Sequence[Any], strength: float) -> None:
+    """Shrink the leaves of fitted scikit-learn trees in place."""
     if strength > 0.0:
-        leaves = tree.children_left < 0
-        tree.value[leaves, 0] = _shrunk(tree, (strength,))[0, leaves]
+        for tree, shrunk in zip(trees, _shrunk(trees, (strength,)), strict=True):
+            leaves = tree.children_left < 0
+            tree.value[leaves, 0] = shrunk[0, leaves]
 
 
-def _shrunk(tree: Any, strengths: Sequence[float]) -> np.ndarray:
-    """Values of all nodes (n_strengths, n_nodes, n_outputs): that of the root, and on the way down the steps between parent and
-    child, each divided by one plus the strength over the parent's rows."""
-    values, n_rows = tree.value[:, 0, :], tree.weighted_n_node_samples
+def _shrunk(trees: Sequence[Any], strengths: Sequence[float]) -> Iterator[np.ndarray]:
+    """For every tree the values of its nodes (n_strengths, n_nodes, n_outputs): that of the root, and on the way down the steps
+    between parent and child, each divided by one plus the strength over the parent's rows."""
     strength = np.asarray(strengths)[:, None, None]
-    shrunk = np.empty((len(strengths), *values.shape))
-    shrunk[:, 0] = values[0]
-    parents = np.zeros(1, dtype=np.intp)
-    while len(parents := parents[tree.children_left[parents] >= 0]):
-        kept = 1.0 / (1.0 + strength / n_rows[parents][None, :, None])
-        sides = tree.children_left[parents], tree.children_right[parents]
-        for children in sides:
-            shrunk[:, children] = shrunk[:, parents] + kept * (values[children] - values[parents])
-        parents = np.concatenate(sides)
-    return shrunk
+    for some in _at_once(trees, len(strengths)):
+        # One level of many trees at a time: one tree has too few nodes for what a step costs in Python.
+        counts = [tree.node_count for tree in some]
+        roots = np.cumsum([0, *counts[:-1]])
+        left, right = (
+            np.concatenate([np.where(sides < 0, -1, sides + root) for sides, root in zip(children, roots, strict=True)])
+            for children in ([tree.children_left for tree in some], [tree.children_right for tree in some])
+        )
+        values = np.concatenate([tree.value[:, 0, :] for tree in some])
+        n_rows = np.concatenate([tree.weighted_n_node_samples for tree in some])
+        shrunk = np.empty((len(strengths), *values.shape))
+        parents = roots
+        shrunk[:, parents] = values[parents]
+        while len(parents := parents[left[parents] >= 0]):
+            kept = 1.0 / (1.0 + strength / n_rows[parents][None, :, None])
+            for children in (left[parents], right[parents]):
+                shrunk[:, children] = shrunk[:, parents] + kept * (values[children] - values[parents])
+            parents = np.concatenate([left[parents], right[parents]])
+        for root, count in zip(roots, counts, strict=True):
+            yield shrunk[:, root : root + count]
+
+
+def _at_once(trees: Sequence[Any], n_strengths: int) -> Iterator[list[Any]]:
+    """Trees whose nodes' values do not fill the memory."""
+    some: list[Any] = []
+    for tree in trees:
+        some.append(tree)
+        if sum(one.value.size for one in some) * n_strengths > _VALUES_AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _pairs(data: TrainingData) -> Iterator[Positions]:
@@ -132,8 +155,9 @@ def _losses(forest: Any, data: TrainingData, fit: np.ndarray, held: np.ndarray) 
         )
     rows = np.ascontiguousarray(data.X.iloc[held].to_numpy(dtype=np.float32))
     total = squares = np.zeros((len(_STRENGTHS), len(rows), max(1, data.n_classes)))
-    for estimator in forest.estimators_:
-        found = _shrunk(estimator.tree_, _STRENGTHS)[:, estimator.tree_.apply(rows)]
+    trees = [estimator.tree_ for estimator in forest.estimators_]
+    for tree, shrunk in zip(trees, _shrunk(trees, _STRENGTHS), strict=True):
+        found = shrunk[:, tree.apply(rows)]
         total, squares = total + found, squares + found**2
     mean = total / _TREES
     y, weight = data.y[held], None if data.weight is None else data.weight[held]

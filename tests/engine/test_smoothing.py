@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mle_star.engine import registry
 from mle_star.engine.deadline import Deadline
+from mle_star.engine.models import _smoothing
 from mle_star.engine.models._smoothing import Smoothing, choose_smoothing, smooth
 from mle_star.engine.plugins import Positions, TrainingData
 from mle_star.engine.task import TaskKind, resolve_metric
@@ -46,7 +47,7 @@ def test_shrunk_leaves_lie_between_the_values_on_their_way_and_chances_stay_chan
     X, y = rng.normal(size=(80, 3)), rng.integers(0, 3, 80)
     tree = DecisionTreeClassifier(random_state=0).fit(X, y).tree_
     before, paths = tree.value[:, 0].copy(), tree.decision_path(X.astype(np.float32)).toarray().astype(bool)
-    smooth(tree, strength)
+    smooth([tree], strength)
     shrunk = tree.value[tree.apply(X.astype(np.float32)), 0]
     assert shrunk.sum(axis=1) == pytest.approx(1.0)
     for path, value in zip(paths, shrunk, strict=True):
@@ -58,19 +59,32 @@ def test_shrinkage_of_nothing_changes_nothing_and_a_very_strong_one_leaves_the_m
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 2)), rng.normal(size=60)
     fitted = DecisionTreeRegressor(random_state=0).fit(X, y)
-    smooth(fitted.tree_, 0.0)
+    smooth([fitted.tree_], 0.0)
     assert fitted.predict(X) == pytest.approx(y)
-    smooth(fitted.tree_, 1e12)
+    smooth([fitted.tree_], 1e12)
     assert fitted.predict(X) == pytest.approx(np.full(60, y.mean()))
 
 
 def test_a_step_from_parent_to_child_is_divided_by_one_plus_the_strength_over_the_parents_rows() -> None:
     X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 0.0, 4.0, 8.0])
     fitted = DecisionTreeRegressor(random_state=0).fit(X, y)
-    smooth(fitted.tree_, 2.0)
+    smooth([fitted.tree_], 2.0)
     # Root 3 of four rows, then 0 and 6 of two rows each, then 4 and 8.
     right = 3.0 + (6.0 - 3.0) / 1.5
     assert fitted.predict(X) == pytest.approx([3.0 - 3.0 / 1.5] * 2 + [right - 2.0 / 2.0, right + 2.0 / 2.0])
+
+
+def test_trees_shrunk_together_are_shrunk_as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 3)), rng.integers(0, 2, 200)
+    alone, together, few = (extra_trees(1).fit(X, y) for _ in range(3))
+    for estimator in alone.estimators_:
+        smooth([estimator.tree_], 4.0)
+    smooth([estimator.tree_ for estimator in together.estimators_], 4.0)
+    monkeypatch.setattr(_smoothing, "_VALUES_AT_ONCE", 500)
+    smooth([estimator.tree_ for estimator in few.estimators_], 4.0)
+    assert np.array_equal(alone.predict_proba(X), together.predict_proba(X))
+    assert np.array_equal(alone.predict_proba(X), few.predict_proba(X))
 
 
 def test_rows_without_noise_are_trusted_and_noisy_ones_are_not() -> None:
