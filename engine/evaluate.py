@@ -1,7 +1,8 @@
 """Evaluation: the one place where a score is computed.
 
-A solution is walked block by block on each fold; what the table blocks produced for a fold is reused by every solution that
-shares that prefix, and a finished evaluation is cached by content, so it is never computed twice, in this run or a later one.
+A solution is walked block by block on each fold; where there is memory for it, what the table blocks produced for a fold is
+reused by every solution that shares that prefix, and a finished evaluation is cached by content, so it is never computed twice, in
+this run or a later one.
 """
 
 from __future__ import annotations
@@ -370,18 +371,18 @@ class Evaluator:
     def _inputs(self, solution: Solution, number: int, threads: int, deadline: Deadline) -> Inputs:
         """Return fold `number` as the learner of a solution takes it; learners that take the same share it."""
         needs = registry.model(solution.model.component).needs
-        key = number, solution.prefix, needs.form
-        found = self._kept.get(Inputs, key)
+        key = solution.prefix, needs.form
+        found = self._kept.get(Inputs, key, number)
         if found is None:
             prefix = self._prefix(solution.prefix, number, threads, deadline)
             adapter = Adapter.fit(prefix.train, needs)
             found = Inputs(adapter.apply(prefix.train), adapter.apply(prefix.valid), prefix.transforms, adapter)
-            self._kept.put(key, found)
+            self._kept.put(key, number, found)
         return found
 
     def _prefix(self, blocks: tuple[Block, ...], number: int, threads: int, deadline: Deadline) -> Prefix:
         """Return fold `number` after these table blocks, from the longest prefix at hand."""
-        found = self._kept.get(Prefix, (number, blocks))
+        found = self._kept.get(Prefix, blocks, number)
         if found is not None:
             return found
         fold = self.folds[number]
@@ -394,5 +395,5 @@ class Evaluator:
             context = fit_context(self.setting, fold.train, threads, deadline)
             train, transform = fit_table_block(blocks[-1], before.train, self.experiment.dataset.y[fold.train], context)
             prefix = Prefix(train, transform.apply(before.valid), [*before.transforms, transform])
-        self._kept.put((number, blocks), prefix)
+        self._kept.put(blocks, number, prefix)
         return prefix

@@ -47,44 +47,53 @@ class Inputs:
 Form = TypeVar("Form", Prefix, Inputs)
 
 
-class FoldCache:
-    """Forms of folds by what tells them apart, least recently used dropped first. Thread-safe.
+@dataclass
+class _Held:
+    """A form of as many folds as were asked for."""
 
-    A form of one fold is not kept where that of all `n_folds` has no place: they are wanted in turns, so each would be dropped
-    before its next turn, and with it what has a place.
+    folds: dict[int, Prefix | Inputs]
+    n_bytes: int = 0
+
+
+class FoldCache:
+    """Forms of folds by what tells them apart; where there is no room, the form least recently used goes with all its folds.
+    Thread-safe.
+
+    Folds are wanted in turns: dropped one by one, each would go just before its next turn. What has no room for all `n_folds` is
+    not kept at all.
     """
 
     def __init__(self, limit_bytes: int, n_folds: int) -> None:
         self._limit = limit_bytes
         self._n_folds = n_folds
-        self._held: OrderedDict[tuple[type, Hashable], tuple[Prefix | Inputs, int]] = OrderedDict()
-        self._bytes = 0
+        self._held: OrderedDict[tuple[type, Hashable], _Held] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, form: type[Form], key: Hashable) -> Form | None:
-        """Return what is kept in this form, or None."""
+    def get(self, form: type[Form], key: Hashable, fold: int) -> Form | None:
+        """Return what is kept of a fold in this form, or None."""
         with self._lock:
-            found = self._held.get((form, key))
-            if found is None or not isinstance(found[0], form):
+            held = self._held.get((form, key))
+            found = None if held is None else held.folds.get(fold)
+            if not isinstance(found, form):
                 return None
             self._held.move_to_end((form, key))
-            return found[0]
+            return found
 
     def clear(self) -> None:
         """Let go of everything."""
         with self._lock:
             self._held.clear()
-            self._bytes = 0
 
-    def put(self, key: Hashable, made: Prefix | Inputs) -> None:
+    def put(self, key: Hashable, fold: int, made: Prefix | Inputs) -> None:
         """Keep it, unless all folds of it would be over the limit."""
         size = sum(int(frame.memory_usage(index=False).sum()) for frame in made.frames)
         if size * self._n_folds > self._limit:
             return
         with self._lock:
-            _, known = self._held.pop((type(made), key), (None, 0))
-            self._held[type(made), key] = (made, size)
-            self._bytes += size - known
-            while self._bytes > self._limit:
-                _, (_, freed) = self._held.popitem(last=False)
-                self._bytes -= freed
+            held = self._held.setdefault((type(made), key), _Held({}))
+            self._held.move_to_end((type(made), key))
+            if fold not in held.folds:
+                held.n_bytes += size
+            held.folds[fold] = made
+            while len(self._held) > 1 and sum(one.n_bytes for one in self._held.values()) > self._limit:
+                self._held.popitem(last=False)

@@ -176,8 +176,9 @@ class TrainingData:
     `f0`, `f1`, …, so that no library meets a name it refuses. `y` is float64 for regression, int64 codes 0…k−1 with every class
     present for classification (k = `n_classes`, which may be smaller than the task's where a fold lacks a class).
 
-    With `early` the learner may stop early; with `rounds` it must fit exactly so many rounds and gets no `early`. A learner that
-    chooses a setting itself does so on `inner_folds(n)`: pairs of positions in these rows that respect the run's split.
+    With `early` the learner may stop early; with `rounds` it must fit exactly so many rounds and gets no `early`. `inner_folds(n)`
+    gives up to n pairs of positions in these rows that respect the run's split, for a learner that chooses a setting itself; None
+    outside a run.
     """
 
     X: pd.DataFrame

@@ -14,7 +14,7 @@ import pandas as pd
 from ..errors import DeadlinePassed
 from ..plugins import ParamDict, TrainingData
 from ..shape import DataShape
-from ._smoothing import Smoothing, choose_smoothing, coarse_leaf, smooth, trees_to_choose
+from ._smoothing import STRENGTHS, Smoothing, choose_smoothing, coarse_leaf, smooth, trees_to_choose, without_idle_limit
 
 _PARALLEL_ROWS = 2_000
 _USUAL_SHRINKAGE = 3.0
@@ -81,18 +81,18 @@ def fit_forest(classifier: Any, regressor: Any, data: TrainingData) -> FittedFor
     params = dict(data.params)
     n_trees, leaf_rows, strength = (params.pop(name) for name in ("n_estimators", "min_samples_leaf", "shrinkage"))
     kind = regressor if data.kind == "regression" else classifier
-    if int(params["max_leaf_nodes"] or 0) >= len(data.y):
-        # More leaves than rows are no limit, and without one trees grow in half the time.
-        params["max_leaf_nodes"] = None
 
     def make(rows: int) -> Any:
         return kind(warm_start=True, random_state=data.seed, min_samples_leaf=rows, **params)
 
-    leaves = (coarse_leaf(len(data.y)), 1) if leaf_rows is None else (int(leaf_rows),)
-    smoothing = Smoothing(leaves[-1], _USUAL_SHRINKAGE if strength is None else float(strength))
-    if strength is None:
-        smoothing = choose_smoothing(make, data, leaves, smoothing)
-    return grow_forest(make(smoothing.leaf_rows), data, int(n_trees or 1), smoothing.strength)
+    leaves = (1, coarse_leaf(len(data.y))) if leaf_rows is None else (int(leaf_rows),)
+    strengths = STRENGTHS if strength is None else (float(strength),)
+    usual = Smoothing(leaves[0], _USUAL_SHRINKAGE if strength is None else strengths[0])
+    smoothing, shortened = choose_smoothing(make, data, leaves, strengths, usual)
+    estimator = without_idle_limit(make(smoothing.leaf_rows), len(data.y))
+    forest = grow_forest(estimator, data, int(n_trees or 1), smoothing.strength)
+    forest.cut = forest.cut or shortened
+    return forest
 
 
 def grow_forest(estimator: Any, data: TrainingData, n_trees: int, shrinkage: float = 0.0) -> FittedForest:

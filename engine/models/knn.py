@@ -16,7 +16,7 @@ from ._forests import class_shares
 if TYPE_CHECKING:
     import optuna
 
-_FEW, _MANY = 10, 15
+_FEW, _MANY = 10, 20
 
 
 @dataclass

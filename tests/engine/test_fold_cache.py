@@ -24,40 +24,69 @@ def inputs(n_kib: int) -> Inputs:
     return Inputs(half, half, [], Adapter((), Needs()))
 
 
-def test_all_folds_of_what_fits_are_kept_and_the_least_recently_used_goes_first() -> None:
-    cache = FoldCache(100 * KIB, n_folds=2)
-    for key in ("a0", "a1", "b0"):
-        cache.put(key, inputs(30))
-    assert cache.get(Inputs, "a0") is not None
-    cache.put("b1", inputs(30))
-    assert cache.get(Inputs, "a1") is None
-    assert all(cache.get(Inputs, key) is not None for key in ("a0", "b0", "b1"))
+def test_where_room_is_short_a_form_goes_with_all_its_folds_and_the_one_in_use_stays_whole() -> None:
+    cache = FoldCache(100 * KIB, n_folds=3)
+    for key in ("first", "second", "third"):
+        for fold in range(3):
+            cache.put(key, fold, inputs(15))
+    assert all(cache.get(Inputs, "first", fold) is None for fold in range(3))
+    assert all(cache.get(Inputs, key, fold) is not None for key in ("second", "third") for fold in range(3))
+    for fold in range(3):
+        cache.put("fourth", fold, inputs(30))
+    assert all(cache.get(Inputs, "fourth", fold) is not None for fold in range(3))
+
+
+def test_what_was_used_stays_longer() -> None:
+    cache = FoldCache(100 * KIB, n_folds=1)
+    cache.put("old", 0, inputs(40))
+    cache.put("newer", 0, inputs(40))
+    assert cache.get(Inputs, "old", 0) is not None
+    cache.put("newest", 0, inputs(40))
+    assert cache.get(Inputs, "newer", 0) is None
+    assert cache.get(Inputs, "old", 0) is not None
 
 
 def test_a_form_without_room_for_all_its_folds_is_not_kept_and_pushes_nothing_out() -> None:
     cache = FoldCache(100 * KIB, n_folds=2)
-    cache.put("small", inputs(10))
-    cache.put("large", inputs(60))
-    assert cache.get(Inputs, "large") is None
-    assert cache.get(Inputs, "small") is not None
+    cache.put("small", 0, inputs(10))
+    cache.put("large", 0, inputs(60))
+    assert cache.get(Inputs, "large", 0) is None
+    assert cache.get(Inputs, "small", 0) is not None
 
 
 def test_what_is_put_again_counts_once() -> None:
     cache = FoldCache(100 * KIB, n_folds=1)
-    cache.put("other", inputs(40))
+    cache.put("other", 0, inputs(40))
     for _ in range(5):
-        cache.put("same", inputs(40))
-    assert cache.get(Inputs, "other") is not None
+        cache.put("same", 0, inputs(40))
+    assert cache.get(Inputs, "other", 0) is not None
     cache.clear()
-    assert cache.get(Inputs, "same") is None
+    assert cache.get(Inputs, "same", 0) is None
 
 
 def test_forms_of_the_same_fold_are_told_apart() -> None:
     cache = FoldCache(100 * KIB, n_folds=1)
     table = Table(pd.DataFrame({"a": [1.0]}), {})
-    cache.put("fold", Prefix(table, table, []))
-    assert cache.get(Inputs, "fold") is None
-    assert cache.get(Prefix, "fold") is not None
+    cache.put("fold", 0, Prefix(table, table, []))
+    assert cache.get(Inputs, "fold", 0) is None
+    assert cache.get(Prefix, "fold", 0) is not None
+
+
+def test_learners_that_take_the_same_share_its_making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = open_experiment(tmp_path, generated_table("binary"))
+    fits: list[int] = []
+    fit = Adapter.fit
+
+    def counted(table: Table, needs: Needs) -> Adapter:
+        fits.append(1)
+        return fit(table, needs)
+
+    monkeypatch.setattr(Adapter, "fit", counted)
+    solution = default_solution("lightgbm", experiment.shape)
+    for rate in (0.1, 0.2, 0.3):
+        other = solution.replace(solution.model, solution.model.with_params({"learning_rate": rate}))
+        assert experiment.evaluator.evaluate(other, Deadline(60)).failure is None
+    assert len(fits) == experiment.plan.n_folds
 
 
 @pytest.mark.parametrize("learner", ["linear", "extra_trees", "lightgbm"])

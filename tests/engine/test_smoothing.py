@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 from mle_star.engine import registry
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.models import _smoothing
-from mle_star.engine.models._smoothing import Smoothing, choose_smoothing, smooth
+from mle_star.engine.models._smoothing import STRENGTHS, Smoothing, choose_smoothing, smooth
 from mle_star.engine.plugins import Positions, TrainingData
 from mle_star.engine.task import TaskKind, resolve_metric
-from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 UNTOLD = Smoothing(7, 5.0)
@@ -87,38 +88,73 @@ def test_trees_shrunk_together_are_shrunk_as_if_alone(monkeypatch: pytest.Monkey
     assert np.array_equal(alone.predict_proba(X), few.predict_proba(X))
 
 
-def test_rows_without_noise_are_trusted_and_noisy_ones_are_not() -> None:
+def chosen(data: TrainingData, leaves: tuple[int, ...] = (1, 16)) -> Smoothing:
+    """What small forests say, with all the time they want."""
+    kind = ExtraTreesRegressor if data.kind == "regression" else ExtraTreesClassifier
+    smoothing, shortened = choose_smoothing(
+        lambda rows: kind(min_samples_leaf=rows, max_leaf_nodes=15_000, random_state=0), data, leaves, STRENGTHS, UNTOLD
+    )
+    assert not shortened
+    return smoothing
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_rows_without_noise_are_trusted_and_noisy_ones_are_not(kind: TaskKind, weighted: bool) -> None:
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, size=(3_000, 3))
-    border = np.sin(6 * X[:, 0]) * np.cos(6 * X[:, 1]) > 0
-    clean = choose_smoothing(extra_trees, training_data(border.astype(int), X), (16, 1), UNTOLD)
+    wave = np.sin(6 * X[:, 0]) * np.cos(6 * X[:, 1])
+    noise = rng.normal(size=3_000)
+
+    def target(values: np.ndarray) -> np.ndarray:
+        cuts = {"binary": [0.0], "multiclass": [-0.3, 0.3]}
+        return values if kind == "regression" else np.digitize(values, cuts[kind])
+
+    weight = rng.uniform(0.5, 1.5, 3_000) if weighted else None
+    clean = chosen(replace(training_data(target(wave), X, kind), weight=weight))
     assert clean.leaf_rows == 1
     assert clean.strength < 30.0
-    noisy = (rng.uniform(size=3_000) < 0.5 + 0.2 * X[:, 0]).astype(int)
-    told = choose_smoothing(extra_trees, training_data(noisy, X), (16, 1), UNTOLD)
-    assert told.leaf_rows == 16 or told.strength >= 30.0
+    noisy = chosen(replace(training_data(target(0.2 * X[:, 0] + noise), X, kind), weight=weight))
+    assert noisy.leaf_rows == 16 or noisy.strength >= 30.0
 
 
 def test_the_choice_is_made_on_rows_of_other_groups() -> None:
-    """Rows of a group are alike and have the same class by chance: trusting them pays only where the groups are mixed."""
+    """Rows of a group are alike and have the same class, mostly by chance: trusting them pays only where the groups are mixed."""
     rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(300), 6)
-    X, y = rng.normal(size=(300, 3))[groups] + 0.01 * rng.normal(size=(1_800, 3)), rng.integers(0, 2, 300)[groups]
-    mixed = choose_smoothing(extra_trees, training_data(y, X), (16, 1), UNTOLD)
-    apart = choose_smoothing(extra_trees, training_data(y, X, groups=groups), (16, 1), UNTOLD)
+    groups, centre = np.repeat(np.arange(300), 6), rng.normal(size=(300, 3))
+    X = centre[groups] + 0.01 * rng.normal(size=(1_800, 3))
+    y = (rng.uniform(size=300) < 0.5 + 0.15 * centre[:, 0]).astype(int)[groups]
+    mixed, apart = chosen(training_data(y, X)), chosen(training_data(y, X, groups=groups))
     assert (mixed.leaf_rows, mixed.strength) == (1, 0.0)
-    assert apart != mixed
+    assert apart.leaf_rows == 16 or apart.strength >= 30.0
 
 
-def test_without_inner_folds_or_time_there_is_no_choice() -> None:
+def test_of_many_rows_a_sample_keeps_the_rare_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_smoothing, "_ROWS_AT_MOST", 200)
+    rng = np.random.default_rng(0)
+    y = (np.arange(5_000) % 49 == 0).astype(int)
+    pairs = list(_smoothing._pairs(training_data(y, rng.normal(size=(5_000, 2)))))
+    assert len(pairs) == 3
+    for fit, held in pairs:
+        assert not set(fit) & set(held)
+        assert y[fit].sum() == 50
+        assert y[held].sum() in (20, 21)
+        assert len(held) <= 300
+
+
+def test_without_inner_folds_there_is_no_choice_and_without_time_it_says_so() -> None:
     rng = np.random.default_rng(0)
     data = training_data(rng.integers(0, 2, 100), rng.normal(size=(100, 2)))
-    alone = TrainingData(data.X, data.y, None, "binary", 2, data.metric, {}, 0, 1, Deadline(60))
-    assert choose_smoothing(extra_trees, alone, (16, 1), UNTOLD) == UNTOLD
-    late = TrainingData(
-        data.X, data.y, None, "binary", 2, data.metric, {}, 0, 1, Deadline(0), inner_folds=data.inner_folds
-    )
-    assert choose_smoothing(extra_trees, late, (16, 1), UNTOLD) == UNTOLD
+    assert chosen(replace(data, inner_folds=None)) == UNTOLD
+    assert chosen(replace(data, inner_folds=lambda n: [])) == UNTOLD
+    late = choose_smoothing(extra_trees, replace(data, deadline=Deadline(0)), (1, 16), STRENGTHS, UNTOLD)
+    assert late == (UNTOLD, True)
+
+
+def test_a_part_that_lacks_a_class_has_no_say() -> None:
+    data = training_data(np.repeat([0, 1], 50), np.random.default_rng(0).normal(size=(100, 2)))
+    halves = [(np.arange(50), np.arange(50, 100)), (np.arange(100), np.arange(50))]
+    assert chosen(replace(data, inner_folds=lambda n: halves)) == UNTOLD
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.35])
@@ -133,7 +169,7 @@ def test_a_forest_that_chooses_is_as_good_as_the_better_of_small_and_large_leave
     def score(leaf_rows: int | None, shrinkage: float | None) -> float:
         asked = {"min_samples_leaf": leaf_rows, "shrinkage": shrinkage}
         params = {"n_estimators": 60, "max_features": 0.5, "max_leaf_nodes": 15_000, **asked}
-        fitted = model.fit(TrainingData(**{**vars(data), "params": params}))
+        fitted = model.fit(replace(data, params=params))
         return data.metric.score(y[3_000:], fitted.predict(new))
 
     small, large = score(1, 0.0), score(16, 0.0)
