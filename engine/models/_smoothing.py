@@ -68,7 +68,8 @@ def choose_smoothing(
     Parameters
     ----------
     leaves : sequence of int
-        Rows of the smallest leaf, the smallest first; larger ones are tried only where it wants to be shrunk.
+        Rows of the smallest leaf, the smallest first; where the strength may be chosen, larger ones are tried only if that wants to
+        be shrunk.
     """
     if len(leaves) * len(strengths) == 1:
         return Smoothing(leaves[0], strengths[0]), False
@@ -82,7 +83,7 @@ def choose_smoothing(
             losses += _losses(make(leaf_rows), data, fit, held, strengths)
         if np.nanmin(losses, initial=np.inf) < least:
             least, best = float(np.nanmin(losses)), Smoothing(leaf_rows, strengths[int(np.nanargmin(losses))])
-        if best.strength <= _TRUSTED:
+        if len(strengths) > 1 and best.strength <= _TRUSTED:
             break
     return best, False
 

@@ -118,6 +118,15 @@ def test_rows_without_noise_are_trusted_and_noisy_ones_are_not(kind: TaskKind, w
     assert noisy.leaf_rows == 16 or noisy.strength >= 30.0
 
 
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_a_strength_that_is_given_leaves_the_leaf_to_be_chosen(strength: float) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, size=(3_000, 3))
+    noisy = (rng.uniform(size=3_000) < 0.5 + 0.2 * X[:, 0]).astype(int)
+    told, _ = choose_smoothing(extra_trees, training_data(noisy, X), (1, 16), (strength,), UNTOLD)
+    assert told == Smoothing(16, strength)
+
+
 def test_the_choice_is_made_on_rows_of_other_groups() -> None:
     """Rows of a group are alike and have the same class, mostly by chance: trusting them pays only where the groups are mixed."""
     rng = np.random.default_rng(0)
