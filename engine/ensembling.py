@@ -36,7 +36,7 @@ _FEW = 8
 LEAD = 2.0
 """Standard errors by which the less safe of two choices must be better to be taken: the single solution instead of a strategy, a
 strategy instead of an earlier one."""
-_FIT_MARGIN = 1.1
+FIT_MARGIN = 1.1
 """Foreseen seconds are exceeded by a tenth now and then, and the checks after the fits want theirs."""
 
 
@@ -137,7 +137,7 @@ def _affordable(experiment: Experiment, members: Sequence[Evaluation]) -> list[E
 
 def _can_be_used(experiment: Experiment, members: Sequence[Evaluation]) -> bool:
     """Whether all of them can be fitted in the time there will be, and used within the run's limits."""
-    in_time = _FIT_MARGIN * fit_seconds(members, experiment.fewest_final_fits) <= experiment.seconds_for_fits
+    in_time = FIT_MARGIN * fit_seconds(members, experiment.fewest_final_fits) <= experiment.seconds_for_fits
     return in_time and experiment.limits.allow(member.footprint for member in members)
 
 

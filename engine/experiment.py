@@ -28,6 +28,7 @@ from .task import Task, TaskKind, asked_task, resolve_metric
 if TYPE_CHECKING:
     from .checking import CheckOutcome
     from .plugins import FittedEnsemble
+    from .refinement import Refinement
     from .roles import Role
 
 Combination = tuple[str, tuple[tuple[str, int], ...]]
@@ -101,8 +102,8 @@ class Experiment:
     """The clock of a whole run, where one job does all steps; None for a step on its own."""
     limits: Limits = field(default_factory=Limits)
     """What the final model may cost in use."""
-    time_left: Callable[[], Deadline | None] = field(default=lambda: None)
-    """Asked by a stage that could use more time than its share: the clock for another round, or None."""
+    refined: Refinement | None = field(default=None, init=False)
+    """What the rounds of refinement of this job found so far; `refine` tells them as one."""
     prepared: dict[str, CheckOutcome] = field(default_factory=dict)
     """Outcomes of data checks that were computed beside an earlier stage, by code; `checking` fills and uses it."""
     fitted_ensembles: dict[Combination, FittedEnsemble] = field(default_factory=dict, init=False)

@@ -1,18 +1,24 @@
-"""What the rest of a run will need: the time for the final fits of an ensemble that does not exist yet."""
+"""What the rest of a run will need: the time for the final fits of what is chosen, or of an ensemble that does not exist yet."""
 
 from __future__ import annotations
 
 import logging
 
-from .ensembling import NO_SCORE, members_for, strategies_for
+from .ensembling import FIT_MARGIN, NO_SCORE, members_for, strategies_for
 from .evaluation import fit_seconds, stack_of
 from .experiment import Experiment
+from .final import chosen
 from .leaderboard import best_single, leaderboard
 from .pool import member_pool
 
 log = logging.getLogger(__name__)
 
 _SAMPLE_ROWS = 4_000
+
+
+def chosen_fit_seconds(experiment: Experiment) -> float:
+    """Seconds that all final fits of what is chosen now will take, with a margin."""
+    return FIT_MARGIN * fit_seconds(chosen(experiment).members, experiment.final_fits)
 
 
 def expected_fit_seconds(experiment: Experiment) -> float:

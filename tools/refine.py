@@ -86,9 +86,9 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
         inner=max(4, len(asked)),
         research=research,
     )
-    if (more_time := experiment.time_left()) is not None:
-        again = refine(experiment, more_time, outer=request.iterations, research=research)
-        result = result.followed_by(again, metric)
+    if experiment.refined is not None:
+        result = experiment.refined.followed_by(result, metric)
+    experiment.refined = result
     plans = [
         PlanRow(
             block=step.block,
