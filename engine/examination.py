@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from . import registry
 from .checking import NO_TIME, sample
 from .deadline import Deadline
 from .errors import Cancelled, DeadlinePassed
@@ -16,7 +17,7 @@ from .evaluation import Evaluation
 from .experiment import Experiment
 from .final import Chosen
 from .pipeline import FittedSolution, TrainingRows, fit_solution
-from .plugins import NotApplicable
+from .plugins import Family, NotApplicable
 from .roles import FEATURE_ROLES
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ _PERMUTED_ROWS = 1_000
 _PERMUTED_COLUMNS = 60
 _REPEATS = 2
 _PERMUTING_S = 4.0
+_BY_HEART: frozenset[Family] = frozenset({"forest", "neighbors"})
+"""Their predictions of training rows are made of these very rows' outcomes: nearly perfect, whatever they are worth elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Examination:
         The solution that was measured: the heaviest member of an ensemble.
     gap : float
         How much better training is than validation, as a share of the validation score; negative: worse.
+    by_heart : bool
+        The learner knows training rows by heart by design, so that the gap says nothing.
     importance : tuple of Importance
         Largest first; empty where no time was left.
     """
@@ -56,6 +61,16 @@ class Examination:
     valid: float
     gap: float
     importance: tuple[Importance, ...]
+    by_heart: bool = False
+
+    @property
+    def judged_gap(self) -> float | NotApplicable:
+        """The gap, where it tells how much a model overfits."""
+        if not self.by_heart:
+            return self.gap
+        return NotApplicable(
+            "forests and nearest neighbours know their training rows by heart without predicting others worse for it"
+        )
 
 
 def examine_fold(experiment: Experiment, choice: Chosen) -> Examination | NotApplicable:
@@ -105,7 +120,8 @@ def _examine(experiment: Experiment, member: Evaluation) -> Examination | NotApp
     clock = experiment.deadline.at_most(min(_PERMUTING_S, 0.2 * experiment.deadline.remaining()))
     importance = tuple(_importance(experiment, fitted, sample(fold.valid, _PERMUTED_ROWS, experiment.seed), clock))
     gap = metric.gain(train, valid) / abs(valid)
-    examination = Examination(member.key, member.solution.describe(), train, valid, gap, importance)
+    by_heart = registry.model(member.solution.model.component).family in _BY_HEART
+    examination = Examination(member.key, member.solution.describe(), train, valid, gap, importance, by_heart)
     experiment.record("examination", asdict(examination))
     return examination
 

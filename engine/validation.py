@@ -286,13 +286,14 @@ class _Inspection:
         dummy = improvements[0] if improvements and improvements[0].baseline == "dummy" else None
         late = [outcome.code for outcome in outcomes if outcome.not_applicable == NO_TIME]
         critical = sum(finding.severity == "critical" for outcome in outcomes for finding in outcome.findings)
+        gap = examination if isinstance(examination, NotApplicable) else examination.judged_gap
         values: dict[str, float | str] = {
             "improvement": dummy.share if dummy else "the dummy has no score",
             "p_value": dummy.p_value if dummy else "the dummy has no score",
             "fold_std": "needs two folds and a mean other than 0",
             "holdout_gap": self.holdout_note,
             "critical_findings": NO_TIME if late and not critical else float(critical),
-            "train_gap": examination.reason if isinstance(examination, NotApplicable) else examination.gap,
+            "train_gap": gap.reason if isinstance(gap, NotApplicable) else gap,
             "fairness": "no sensitive column is named",
             "latency": speed.reason if isinstance(speed, NotApplicable) else speed.single_row_p95_ms,
             "size": saved_mb(self.experiment.run.model_path) if self.fits.model else "no model was fitted",

@@ -17,16 +17,19 @@ def _run(experiment: Experiment) -> Sequence[Finding] | NotApplicable:
     seen = examine_fold(experiment, chosen(experiment))
     if isinstance(seen, NotApplicable):
         return seen
-    if seen.gap <= _INFO:
+    gap = seen.judged_gap
+    if isinstance(gap, NotApplicable):
+        return gap
+    if gap <= _INFO:
         return []
     return [
         Finding(
             CHECK.code,
-            "warning" if seen.gap > _WARNING else "info",
+            "warning" if gap > _WARNING else "info",
             "The model scores better on rows it has seen",
             f"{experiment.task.metric.title} {seen.train:.4g} on training rows, {seen.valid:.4g} on validation rows "
-            f"({seen.gap:.0%}), measured on one fold with {seen.member}",
-            "trust the validation score; more rows or stronger regularisation narrow the gap (usual for forests and boosting)",
+            f"({gap:.0%}), measured on one fold with {seen.member}",
+            "trust the validation score; more rows or stronger regularisation narrow the gap (usual for boosting)",
         )
     ]
 

@@ -302,6 +302,30 @@ def test_a_learner_stopped_by_the_clock_leaves_the_validation_whole(
     assert validation.verdict == "NOT READY"
 
 
+@pytest.mark.parametrize(("learner", "by_heart"), [("extra_trees", True), ("knn", True), ("decision_tree", False)])
+def test_a_gap_to_training_rows_is_judged_where_it_tells_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learner: str, by_heart: bool
+) -> None:
+    experiment = open_experiment(tmp_path, generated_table("binary", 400))
+    build_baselines(experiment, Deadline(60), (learner, "dummy"))
+    experiment.deadline = Deadline(60)
+    choice = Chosen.alone(next(row.evaluation for row in leaderboard(experiment) if row.family != "dummy"))
+    offered(experiment, choice, monkeypatch)
+    validation = validate(experiment, checks=["TRAIN_VALID_GAP"])
+    (gate,) = (result for result in validation.gates if result.gate.key == "train_gap")
+    assert validation.examination is not None
+    assert validation.examination.train > validation.examination.valid
+    (outcome,) = validation.outcomes
+    if by_heart:
+        assert (gate.status, gate.value) == ("not applicable", None)
+        assert "by heart" in gate.note
+        assert outcome.not_applicable == gate.note
+        assert not outcome.findings
+    else:
+        assert gate.value == pytest.approx(validation.examination.gap)
+        assert outcome.not_applicable is None
+
+
 def test_a_saved_model_that_cannot_be_loaded_fails_its_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = prepared(tmp_path, holdout="none")
     save = final_fits.save
