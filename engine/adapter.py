@@ -7,6 +7,7 @@ text) is left out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +22,8 @@ _SECONDS_PER_DAY = 86_400.0
 _LARGEST = float(np.finfo(np.float32).max)
 _ROWS_FOR_NO_GAP = 500
 """Hundreds of columns for levels and bins have no gap; a sample of so many rows will do for gaps that only new rows may have."""
+_FEW_ROWS = 100
+"""Up to here what is done for each column costs more than what is done for each value."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +79,38 @@ class Adapter:
 
     def apply(self, table: Table) -> pd.DataFrame:
         """Return the model input: columns `f0`, `f1`, …, float32, and `category` where the learner takes it."""
-        # All columns in one pass: looking each one up by name costs more than a single row is worth.
-        series_of = dict(table.frame.items())
         names = [f"f{number}" for number in range(len(self.columns))] or ["f0"]
         if self.needs.numeric_only or all(column.role is not Role.CATEGORICAL for column in self.columns):
             # Written in place: a wide table in two copies is what fills the memory when folds are fitted side by side.
             values = np.zeros((len(names), len(table.frame)), dtype=np.float32)
-            for number, column in enumerate(self.columns):
-                values[number] = self._input(column, series_of[column.name])
+            others: Iterable[int] = range(len(self.columns))
+            if len(table.frame) <= _FEW_ROWS:
+                measured, others = self._measured
+                values[measured] = self._together(table.frame, measured)
+            for number in others:
+                values[number] = self._input(self.columns[number], table.frame[self.columns[number].name])
             return pd.DataFrame(values.T, index=table.frame.index, columns=names, copy=False)
+        # All columns in one pass: looking each one up by name costs more than a single row is worth.
+        series_of = dict(table.frame.items())
         inputs = [self._input(column, series_of[column.name]) for column in self.columns]
         return pd.DataFrame(dict(zip(names, inputs, strict=True)), index=table.frame.index)
+
+    @cached_property
+    def _measured(self) -> tuple[list[int], list[int]]:
+        """Numbers of the columns that hold measured values, and those of the others."""
+        measured = [number for number, column in enumerate(self.columns) if column.role in (Role.NUMERIC, Role.BOOLEAN)]
+        return measured, sorted(set(range(len(self.columns))) - set(measured))
+
+    def _together(self, frame: pd.DataFrame, measured: list[int]) -> np.ndarray:
+        """Inputs (n_columns, n_rows) of these columns at once: one after the other costs more than a few rows are worth."""
+        columns = [self.columns[number] for number in measured]
+        found = frame[[column.name for column in columns]].to_numpy(dtype=np.float64, na_value=np.nan).T
+        values: np.ndarray = np.clip(found, -_LARGEST, _LARGEST).astype(np.float32)
+        if self.needs.no_missing:
+            fills = np.array([column.fill for column in columns], dtype=np.float32)
+            values = np.where(np.isnan(values), fills[:, None], values)
+        values[[column.unknown for column in columns]] = 0.0
+        return values
 
     def _input(self, column: _Column, series: pd.Series) -> np.ndarray | pd.Categorical:
         """A column as the learner takes it."""

@@ -302,30 +302,6 @@ def test_a_learner_stopped_by_the_clock_leaves_the_validation_whole(
     assert validation.verdict == "NOT READY"
 
 
-@pytest.mark.parametrize(("learner", "by_heart"), [("extra_trees", True), ("knn", True), ("decision_tree", False)])
-def test_a_gap_to_training_rows_is_judged_where_it_tells_something(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learner: str, by_heart: bool
-) -> None:
-    experiment = open_experiment(tmp_path, generated_table("binary", 400))
-    build_baselines(experiment, Deadline(60), (learner, "dummy"))
-    experiment.deadline = Deadline(60)
-    choice = Chosen.alone(next(row.evaluation for row in leaderboard(experiment) if row.family != "dummy"))
-    offered(experiment, choice, monkeypatch)
-    validation = validate(experiment, checks=["TRAIN_VALID_GAP"])
-    (gate,) = (result for result in validation.gates if result.gate.key == "train_gap")
-    assert validation.examination is not None
-    assert validation.examination.train > validation.examination.valid
-    (outcome,) = validation.outcomes
-    if by_heart:
-        assert (gate.status, gate.value) == ("not applicable", None)
-        assert "by heart" in gate.note
-        assert outcome.not_applicable == gate.note
-        assert not outcome.findings
-    else:
-        assert gate.value == pytest.approx(validation.examination.gap)
-        assert outcome.not_applicable is None
-
-
 def test_a_saved_model_that_cannot_be_loaded_fails_its_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = prepared(tmp_path, holdout="none")
     save = final_fits.save
@@ -384,17 +360,6 @@ def test_a_planted_leak_makes_the_model_not_ready(tmp_path: Path) -> None:
     assert validation.verdict == "NOT READY"
     assert status(validation)["critical_findings"] == "failed"
     assert [outcome.code for outcome in validation.outcomes] == ["LEAK_TARGET_COPY"]
-
-
-def test_an_examination_asks_for_the_time_that_was_kept_for_it(tmp_path: Path) -> None:
-    experiment = prepared(tmp_path)
-    member = examination.heaviest(chosen(experiment))
-    # Ten seconds beside another fold; with all threads it takes less.
-    choice = Chosen.alone(replace(member, fold_seconds=(10.0,) * len(member.scores)))
-    experiment.deadline = Deadline(3)
-    assert examination.examine_fold(experiment, choice) == NotApplicable(validating.NO_TIME)
-    experiment.deadline = Deadline(9)
-    assert isinstance(examination.examine_fold(experiment, choice), examination.Examination)
 
 
 def test_no_time_left_is_never_ready_and_never_raises(tmp_path: Path) -> None:
