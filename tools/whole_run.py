@@ -113,7 +113,7 @@ class _WholeRun:
         self.take(validate, validation, self.deadline)
 
     def take(self, step: Tool, request: Any, clock: Deadline) -> None:
-        """Do one phase; the failure of an optional one is its report."""
+        """Do one phase; the failure of an optional one is its report, unless an earlier round of it has one."""
         started = time.monotonic()
         try:
             self.reports[step.name] = run_phase(step, request, self.experiment, clock)
@@ -126,9 +126,10 @@ class _WholeRun:
                 if isinstance(error, MleStarError)
                 else f"{type(error).__name__}; the run's log has the details"
             )
-            self.reports[step.name] = step.report(
+            failed = step.report(
                 run_id=self.experiment.run.run_id, status="failed", summary=f"{step.name} failed: {said}"
             )
+            self.reports.setdefault(step.name, failed)
         if step.name == "build_ensemble":
             self._for_ensemble_s = min(self._for_ensemble_s, _AGAIN * (time.monotonic() - started))
 

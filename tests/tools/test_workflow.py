@@ -108,6 +108,30 @@ def test_time_that_the_final_fits_do_not_need_goes_to_more_rounds_of_refinement(
     assert reports[-1] == told
 
 
+@pytest.mark.slow
+def test_a_later_round_that_fails_leaves_what_the_first_one_reported(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[float] = []
+    real = refinement.refine
+
+    def second_fails(experiment: Experiment, deadline: Deadline, *arguments: Any, **options: Any) -> Any:
+        rounds.append(deadline.budget_s)
+        if len(rounds) > 1:
+            raise DeadlinePassed("this round came too late")
+        return real(experiment, Deadline(0.5), *arguments, **options)
+
+    monkeypatch.setattr(refinement, "refine", second_fails)
+    monkeypatch.setattr(whole_run, "_WORTH_ANOTHER_ROUND", 0.01)
+    run = create_run(tmp_path, "t")
+    report = do(WORKFLOW, run, tmp_path, path=str(table), target="y", time_budget_s=10, learners=["linear", "lightgbm"])
+    # One before the ensemble and one after it, which finds nothing and is the last.
+    assert len(rounds) == 3
+    assert report.phases["refine"]["status"] != "failed"
+    assert len(report.phases["refine"]["plans"]) > 0
+    assert report.phases["validate"]["verdict"]
+
+
 def test_two_rounds_are_one_that_ends_at_the_better_of_their_ends() -> None:
     rmse = resolve_metric("rmse", "regression")
     step = refinement.Step("model.linear", "linear", 5.0, 4.0, True, "kept", ())
