@@ -19,6 +19,12 @@ from ._smoothing import STRENGTHS, Smoothing, choose_smoothing, coarse_leaf, smo
 _PARALLEL_ROWS = 2_000
 _USUAL_SHRINKAGE = 3.0
 """Where there is nothing to choose it by."""
+_MOST_TREES, _FEWEST_TREES, _TREE_ROWS = 300, 60, 2_000_000
+"""Trees by default, and the rows all of them are grown on together: half as many trees cost a log loss a hundredth and an error a
+two-hundredth or less, and a forest is one member of several."""
+_MOST_LEAVES, _LEAVES_PER_ROW, _FOREST_BYTES = 15_000, 0.3, 1 << 28
+_NODE_BYTES, _OUTPUT_BYTES = 64, 8
+"""What all trees together may fill, two folds side by side twice that; a node notes its value for every class."""
 
 
 @dataclass
@@ -57,18 +63,20 @@ class FittedForest:
 
 
 def forest_defaults(shape: DataShape) -> ParamDict:
-    """AutoGluon's zero-shot setting (300 trees, at most 15,000 leaves), fewer trees on many rows; how far single rows are trusted
-    is chosen on rows held out, unless it is given."""
+    """AutoGluon's zero-shot setting (300 trees, at most 15,000 leaves), fewer trees on many rows or for many classes; how far
+    single rows are trusted is chosen on rows held out, unless it is given."""
     return {
         "n_estimators": _usual_trees(shape),
         "min_samples_leaf": None,
         "shrinkage": None,
-        "max_leaf_nodes": 15_000,
+        "max_leaf_nodes": _MOST_LEAVES,
     }
 
 
 def _usual_trees(shape: DataShape) -> int:
-    return int(np.clip(2_000_000 / max(shape.n_rows, 1), 100, 300))
+    rows = max(shape.n_rows, 1)
+    tree_bytes = 2 * min(_MOST_LEAVES, _LEAVES_PER_ROW * rows) * (_NODE_BYTES + _OUTPUT_BYTES * max(1, shape.n_classes))
+    return int(np.clip(min(_TREE_ROWS / rows, _FOREST_BYTES / tree_bytes), _FEWEST_TREES, _MOST_TREES))
 
 
 def grown_trees(shape: DataShape) -> int:

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from component_tables import full_shape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mle_star.engine import registry
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.models import _smoothing
+from mle_star.engine.models._forests import forest_defaults
 from mle_star.engine.models._smoothing import STRENGTHS, Smoothing, choose_smoothing, smooth
 from mle_star.engine.plugins import Positions, TrainingData
 from mle_star.engine.task import TaskKind, resolve_metric
@@ -184,3 +186,13 @@ def test_a_forest_that_chooses_is_as_good_as_the_better_of_small_and_large_leave
     small, large = score(1, 0.0), score(16, 0.0)
     assert abs(small - large) > 0.001
     assert score(None, None) > max(small, large) - 0.005
+
+
+@pytest.mark.parametrize(("n_rows", "n_classes"), [(500, 2), (6_000, 3), (15_000, 26), (75_000, 0), (1_000_000, 100)])
+def test_a_forest_has_fewer_trees_where_they_would_fill_the_memory(n_rows: int, n_classes: int) -> None:
+    kind: TaskKind = "multiclass" if n_classes else "regression"
+    trees = forest_defaults(replace(full_shape(kind), n_rows=n_rows, n_classes=n_classes))["n_estimators"]
+    assert 60 <= trees <= 300
+    assert trees == 300 or n_rows > 6_000
+    leaves = min(15_000, 0.3 * n_rows)
+    assert trees == 60 or trees * 2 * leaves * 8 * (8 + n_classes) <= 1 << 28
