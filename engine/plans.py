@@ -66,10 +66,10 @@ def plans_for(
 
 def _tried(experiment: Experiment) -> set[str]:
     """Keys of solutions that had their chance: initial ones, and plans of finished steps. What an ablation or an interrupted step
-    scored was never decided on; proposed again, it costs nothing."""
+    scored was never decided on; proposed again, it costs nothing. What there was no time for may fit into a later round."""
     initial = {ranked.evaluation.key for ranked in leaderboard(experiment) if ranked.origin not in TRIALS}
-    steps = experiment.run.journal.read("refinement")
-    return initial | {plan["key"] for entry in steps for plan in entry.body["plans"]}
+    plans = [plan for entry in experiment.run.journal.read("refinement") for plan in entry.body["plans"]]
+    return initial | {plan["key"] for plan in plans if not (plan["failure"] or "").startswith("timeout")}
 
 
 def _components(
