@@ -64,14 +64,18 @@ def test_the_learner_that_research_ranks_first_is_tried_early(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("share", "order"),
-    [(0.5, ["dummy", "lightgbm", "extra_trees", "linear"]), (0.15, ["dummy", "lightgbm", "linear", "extra_trees"])],
+    ("shares", "order"),
+    [
+        ({"linear": 0.5}, ["dummy", "lightgbm", "extra_trees", "linear"]),
+        ({"linear": 0.15}, ["dummy", "lightgbm", "linear", "extra_trees"]),
+        ({"lightgbm": 0.5}, ["dummy", "extra_trees", "lightgbm", "linear"]),
+        ({"lightgbm": 0.5, "extra_trees": 0.5}, ["dummy", "lightgbm", "linear", "extra_trees"]),
+    ],
 )
-def test_a_learner_that_does_not_fit_into_its_share_waits_for_those_that_do_and_no_other(
-    share: float, order: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_learner_that_does_not_fit_into_its_share_waits_for_strong_ones_that_do_and_no_other(
+    shares: dict[str, float], order: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened, deadline = open_experiment(tmp_path, generated_table("binary")), Deadline(60)
-    shares = {"linear": share}
     monkeypatch.setattr(
         opened.evaluator, "estimate", lambda solution: shares.get(solution.model.component, 0.001) * deadline.budget_s
     )
