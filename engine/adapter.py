@@ -90,7 +90,7 @@ class Adapter:
             for number in others:
                 values[number] = self._input(self.columns[number], table.frame[self.columns[number].name])
             return pd.DataFrame(values.T, index=table.frame.index, columns=names, copy=False)
-        # All columns in one pass: looking each one up by name costs more than a single row is worth.
+        # In one pass: looking up every column by name costs more than a single row is worth.
         series_of = dict(table.frame.items())
         inputs = [self._input(column, series_of[column.name]) for column in self.columns]
         return pd.DataFrame(dict(zip(names, inputs, strict=True)), index=table.frame.index)

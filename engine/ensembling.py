@@ -28,6 +28,7 @@ from .experiment import Experiment
 from .leaderboard import best_single, leaderboard
 from .plugins import Ensemble, FittedEnsemble
 from .pool import member_pool, pool_of
+from .solution import Solution
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ _FEW = 8
 LEAD = 2.0
 """Standard errors by which the less safe of two choices must be better to be taken: the single solution instead of a strategy, a
 strategy instead of an earlier one."""
-FIT_MARGIN = 1.1
+_FIT_MARGIN = 1.1
 """Foreseen seconds are exceeded by a tenth now and then, and the checks after the fits want theirs."""
 
 
@@ -86,7 +87,11 @@ class EnsembleResult:
 
 
 def build_ensemble(
-    experiment: Experiment, deadline: Deadline, strategies: Sequence[str] | None = None, rounds: int = 7
+    experiment: Experiment,
+    deadline: Deadline,
+    strategies: Sequence[str] | None = None,
+    rounds: int = 7,
+    earlier: EnsembleResult | None = None,
 ) -> EnsembleResult:
     """Try ensemble strategies until `rounds` or the deadline is used up, and record what is kept.
 
@@ -96,6 +101,8 @@ def build_ensemble(
         Names to try, in this order; by default all that fit the task. Raises `NotFound` for an unknown name.
     rounds : int
         At most so many strategies (the paper's R).
+    earlier : EnsembleResult, optional
+        What is used so far, from fewer solutions and with more time for the final fits; it stays unless what comes now is as good.
     """
     # Where the time allowed the dummy alone, that is the best so far, and there is nothing to combine.
     pool = member_pool(experiment) or [best_single(experiment).evaluation]
@@ -107,6 +114,12 @@ def build_ensemble(
         experiment.progress("ensemble", f"{strategy} scored", done, len(chosen), score)
 
     result = compare_with_best(experiment, deadline, pool, chosen, tell)
+    if earlier is not None and _stays(experiment, earlier, result):
+        reason = (
+            "a combination of an earlier round stays: nothing that was tried now is as good and can be fitted in time"
+        )
+        kept = {name: getattr(earlier, name) for name in ("strategy", "kept", "mean", "scores", "members")}
+        result = replace(result, reason=reason, **kept)
     if experiment.limits:
         result = replace(result, without_limits=_best_without_limits(experiment, deadline, pool, result.mean))
     experiment.record("ensemble", asdict(result))
@@ -126,6 +139,20 @@ def compare_with_best(
     return _decide(experiment, pool, float(np.mean(reference)), candidates, tried)
 
 
+def _stays(experiment: Experiment, earlier: EnsembleResult, now: EnsembleResult) -> bool:
+    """Whether what was kept before is better than what is kept now, or no worse than the single solution that is used now, and can
+    still be fitted."""
+    members = [experiment.evaluator.recall(Solution.from_json(member.solution)) for member in earlier.members]
+    known = [member for member in members if member is not None]
+    if not earlier.kept or len(known) < len(members) or not _can_be_used(experiment, known):
+        return False
+    metric = experiment.task.metric
+    if now.kept:
+        return metric.better(earlier.mean, now.mean)
+    found = paired_comparison(now.scores, earlier.scores, metric, experiment.evaluator.test_train_ratio)
+    return not accept(found, LEAD)
+
+
 def _affordable(experiment: Experiment, members: Sequence[Evaluation]) -> list[Evaluation]:
     """The first of these members that can be used together."""
     kept: list[Evaluation] = []
@@ -137,7 +164,7 @@ def _affordable(experiment: Experiment, members: Sequence[Evaluation]) -> list[E
 
 def _can_be_used(experiment: Experiment, members: Sequence[Evaluation]) -> bool:
     """Whether all of them can be fitted in the time there will be, and used within the run's limits."""
-    in_time = FIT_MARGIN * fit_seconds(members, experiment.fewest_final_fits) <= experiment.seconds_for_fits
+    in_time = _FIT_MARGIN * fit_seconds(members, experiment.fewest_final_fits) <= experiment.seconds_for_fits
     return in_time and experiment.limits.allow(member.footprint for member in members)
 
 

@@ -27,6 +27,7 @@ from .task import Task, TaskKind, asked_task, resolve_metric
 
 if TYPE_CHECKING:
     from .checking import CheckOutcome
+    from .ensembling import EnsembleResult
     from .plugins import FittedEnsemble
     from .refinement import Refinement
     from .roles import Role
@@ -104,6 +105,8 @@ class Experiment:
     """What the final model may cost in use."""
     refined: Refinement | None = field(default=None, init=False)
     """What the rounds of refinement of this job found so far; `refine` tells them as one."""
+    combined: EnsembleResult | None = field(default=None, init=False)
+    """What an earlier round of this job combined; `build_ensemble` keeps it unless it finds as good a combination."""
     prepared: dict[str, CheckOutcome] = field(default_factory=dict)
     """Outcomes of data checks that were computed beside an earlier stage, by code; `checking` fills and uses it."""
     fitted_ensembles: dict[Combination, FittedEnsemble] = field(default_factory=dict, init=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from .ensembling import FIT_MARGIN, NO_SCORE, members_for, strategies_for
+from .ensembling import NO_SCORE, members_for, strategies_for
 from .evaluation import fit_seconds, stack_of
 from .experiment import Experiment
 from .final import chosen
@@ -14,11 +14,12 @@ from .pool import member_pool
 log = logging.getLogger(__name__)
 
 _SAMPLE_ROWS = 4_000
+_AT_MOST = 1.3
 
 
 def chosen_fit_seconds(experiment: Experiment) -> float:
-    """Seconds that all final fits of what is chosen now will take, with a margin."""
-    return FIT_MARGIN * fit_seconds(chosen(experiment).members, experiment.final_fits)
+    """Seconds that all final fits of what is chosen now will take at most, going by what fits beyond the foreseen have taken."""
+    return _AT_MOST * fit_seconds(chosen(experiment).members, experiment.final_fits)
 
 
 def expected_fit_seconds(experiment: Experiment) -> float:

@@ -42,7 +42,8 @@ def plans_for(
     research: Sequence[Suggestion],
     inner: int,
 ) -> Iterator[Plan]:
-    """Yield plans for a block without repeating a solution: asked for, from research, untried components, then parameters.
+    """Yield plans for a block without repeating a solution: asked for, from research, untried components, then parameters; last
+    those that there was no time for before.
 
     Parameters are proposed half of the time once components were tried, so that four plans cover both.
     """
@@ -62,14 +63,30 @@ def plans_for(
         if plan.solution.key not in seen:
             seen.add(plan.solution.key)
             yield plan
+    yield from _not_started(experiment, target)
 
 
 def _tried(experiment: Experiment) -> set[str]:
     """Keys of solutions that had their chance: initial ones, and plans of finished steps. What an ablation or an interrupted step
-    scored was never decided on; proposed again, it costs nothing. What there was no time for may fit into a later round."""
+    scored was never decided on; proposed again, it costs nothing."""
     initial = {ranked.evaluation.key for ranked in leaderboard(experiment) if ranked.origin not in TRIALS}
-    plans = [plan for entry in experiment.run.journal.read("refinement") for plan in entry.body["plans"]]
-    return initial | {plan["key"] for plan in plans if not (plan["failure"] or "").startswith("timeout")}
+    steps = experiment.run.journal.read("refinement")
+    return initial | {plan["key"] for entry in steps for plan in entry.body["plans"]}
+
+
+def _not_started(experiment: Experiment, target: Block) -> Iterator[Plan]:
+    """Plans of earlier steps on blocks of this slot that there was no time for; a later round may have it."""
+    solutions = {
+        entry.body["key"]: Solution.from_json(entry.body["solution"])
+        for entry in experiment.run.journal.read("evaluation")
+    }
+    done = {key for key, solution in solutions.items() if experiment.evaluator.recall(solution) is not None}
+    for entry in experiment.run.journal.read("refinement"):
+        for plan in entry.body["plans"] if entry.body["block"].split(".")[0] == target.slot else ():
+            key, is_late = plan["key"], (plan["failure"] or "").startswith("timeout") and plan["seconds"] == 0.0
+            if is_late and key in solutions and key not in done:
+                done.add(key)
+                yield Plan(plan["source"], plan["text"], solutions[key])
 
 
 def _components(

@@ -132,12 +132,13 @@ class _Path:
         experiment = self.experiment
         refined = refined_blocks(experiment)
         exhausted: set[str] = set()
+        ended = "nothing left to try"
         while len(self.steps) < self.outer:
             if self.deadline.passed:
                 return current, "time budget used"
             target = _target(experiment, current.solution, block, refined, exhausted)
             if target is None:
-                return current, "nothing left to try"
+                return current, ended
             mine = asked if not self.steps else ()
             plans = plans_for(experiment, current.solution, target, mine, self.research, self.inner)
             step, current = _step(
@@ -148,7 +149,10 @@ class _Path:
                 exhausted.add(target.name)
                 continue
             if all(plan.late for plan in step.plans):
-                return current, "time budget used"
+                # Those for another block may be quicker.
+                exhausted.add(target.name)
+                ended = "what is left to try takes more time than there is"
+                continue
             self.steps.append(step)
             experiment.record("refinement", {**asdict(step), "solution": current.solution.to_json()})
         return current, f"{self.outer} blocks taken"

@@ -138,8 +138,8 @@ def run(
     search_iterations
         Rounds of four technique cards, 0 to 5; 0 leaves the search out. Default: 2.
     refinement_iterations
-        Blocks to refine per solution, 0 to 32, and as many again where time is left; 0 leaves ablation and refinement
-        out. Default: 4.
+        Blocks to refine per solution in a round, 0 to 32; there are further rounds as long as time is left. 0 leaves
+        ablation and refinement out. Default: 4.
     seed
         The same seed, data and versions give the same result where the clock did not cut the work.
     interactive

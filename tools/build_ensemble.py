@@ -69,7 +69,8 @@ def work(request: EnsembleRequest, experiment: Experiment) -> EnsembleReport:
     from ..engine.ensembling import build_ensemble
     from ..engine.solution import Solution
 
-    result = build_ensemble(experiment, experiment.deadline, request.strategies, request.rounds)
+    result = build_ensemble(experiment, experiment.deadline, request.strategies, request.rounds, experiment.combined)
+    experiment.combined = result
     metric = experiment.task.metric
     summary = (
         f"Kept {result.strategy} of {len(result.members)}: {metric.title} {result.mean:.5g} cross-fitted, against "

@@ -67,7 +67,7 @@ class RefineReport(Report):
         return "\n".join([self.summary, *(f"- {line}" for line in [*self.kept, *self.not_kept])])
 
 
-_PLANS_SHOWN = 16
+_SHOWN = 16
 
 
 def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
@@ -102,6 +102,7 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
         for step in result.steps
         for plan in step.plans
     ]
+    not_kept = [f"{step.block} of {step.learner}: {step.reason}" for step in result.steps if not step.accepted]
     kept = [f"{step.block} of {step.learner}: {step.reason}" for step in result.steps if step.accepted]
     return RefineReport(
         summary=(
@@ -112,10 +113,16 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
         metric=metric.key,
         before=round(result.before, 6),
         after=round(result.after, 6),
-        kept=kept,
-        not_kept=[f"{step.block} of {step.learner}: {step.reason}" for step in result.steps if not step.accepted],
-        plans=plans if request.detail == "full" else plans[-_PLANS_SHOWN:],
+        kept=kept if request.detail == "full" else _newest(kept),
+        not_kept=not_kept if request.detail == "full" else _newest(not_kept),
+        plans=plans if request.detail == "full" else plans[-_SHOWN:],
     )
+
+
+def _newest(lines: list[str]) -> list[str]:
+    """The newest lines, and how many there were before them."""
+    left_out = len(lines) - _SHOWN
+    return lines if left_out <= 0 else [f"({left_out} earlier ones)", *lines[-_SHOWN:]]
 
 
 def refuse(request: RefineRequest) -> None:

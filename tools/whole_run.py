@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from ..engine.deadline import Deadline
 from ..engine.errors import MleStarError
 from ..engine.run import RunFolder
 from .contract import Report, Tool
@@ -16,7 +17,6 @@ from .phase import PHASES, ReportProgress, open_experiment, run_phase, tools
 from .profile_dataset import ProfileRequest
 
 if TYPE_CHECKING:
-    from ..engine.deadline import Deadline
     from ..engine.experiment import Experiment, Resources
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,6 @@ def run_workflow(
     request: WorkflowRequest, run: RunFolder, resources: Resources, report_progress: ReportProgress
 ) -> WorkflowReport:
     """Run all phases on one clock. A phase that only improves the result may fail: the run goes on with what it has."""
-    from ..engine.deadline import Deadline
-
     budget_s = request.time_budget_s or DEFAULT_BUDGET_S
     deadline = Deadline(budget_s)
     opening = ProfileRequest(**{name: getattr(request, name) for name in ProfileRequest.model_fields})
@@ -103,17 +101,18 @@ class _WholeRun:
             if step.name == "build_ensemble":
                 preparation.start()
             searching = [later.share for later, _ in before[number:] if later.name != "build_ensemble"]
-            self.take(step, request, self._clock(step, self._expected_fits_s(), searching))
-            if step.name == "refine":
+            done = self.take(step, request, self._clock(step, self._expected_fits_s(), searching))
+            if step.name == "refine" and done and self._refine_on(step, request):
                 refinement = step, request
-                self._refine_on(*refinement)
-            elif step.name == "build_ensemble" and refinement is not None:
-                self._refine_and_combine_on(*refinement, step, request)
-        preparation.join()
+            elif step.name == "build_ensemble":
+                # Beside fits the checks would make these look dearer than they are.
+                preparation.join()
+                if refinement is not None and done:
+                    self._refine_and_combine_on(*refinement, step, request)
         self.take(validate, validation, self.deadline)
 
-    def take(self, step: Tool, request: Any, clock: Deadline) -> None:
-        """Do one phase; the failure of an optional one is its report, unless an earlier round of it has one."""
+    def take(self, step: Tool, request: Any, clock: Deadline) -> bool:
+        """Do one phase; the failure of an optional one is its report, or a note in that of an earlier round, and False."""
         started = time.monotonic()
         try:
             self.reports[step.name] = run_phase(step, request, self.experiment, clock)
@@ -126,30 +125,32 @@ class _WholeRun:
                 if isinstance(error, MleStarError)
                 else f"{type(error).__name__}; the run's log has the details"
             )
-            failed = step.report(
-                run_id=self.experiment.run.run_id, status="failed", summary=f"{step.name} failed: {said}"
-            )
-            self.reports.setdefault(step.name, failed)
+            if (earlier := self.reports.get(step.name)) is not None:
+                noted = f"{earlier.summary} A later round failed: {said}."
+                self.reports[step.name] = earlier.model_copy(update={"summary": noted})
+            else:
+                self.reports[step.name] = step.report(
+                    run_id=self.experiment.run.run_id, status="failed", summary=f"{step.name} failed: {said}"
+                )
+            return False
         if step.name == "build_ensemble":
             self._for_ensemble_s = min(self._for_ensemble_s, _AGAIN * (time.monotonic() - started))
+        return True
 
-    def _refine_on(self, refine: Tool, request: Any) -> None:
-        """Another round, where what the first one found needs less time for its final fits than was kept for them."""
+    def _refine_on(self, refine: Tool, request: Any) -> bool:
+        """Another round, where what the first one found needs less time for its final fits than was kept for them; False where it
+        failed."""
         clock = self._clock(refine, self._expected_fits_s(), [refine.share])
-        if self._is_worth_a_round(clock):
-            self.take(refine, request, clock)
+        return not self._is_worth_a_round(clock) or self.take(refine, request, clock)
 
     def _refine_and_combine_on(self, refine: Tool, refinement: Any, ensemble: Tool, combination: Any) -> None:
-        """More rounds, as long as the final fits of what is chosen leave time for one and it finds something."""
-        from ..engine.forecast import chosen_fit_seconds
-        from ..engine.leaderboard import leaderboard
-
-        while self._is_worth_a_round(clock := self._clock(refine, chosen_fit_seconds(self.experiment), [refine.share])):
-            scored = len(leaderboard(self.experiment))
-            self.take(refine, refinement, clock)
-            if len(leaderboard(self.experiment)) == scored:
+        """More rounds, as long as the final fits of what is chosen leave time for one and something new is scored in it."""
+        while self._is_worth_a_round(clock := self._clock(refine, self._chosen_fits_s(), [refine.share])):
+            scored = self._n_scored()
+            if not self.take(refine, refinement, clock) or self._n_scored() == scored:
                 return
-            self.take(ensemble, combination, self._clock(ensemble, chosen_fit_seconds(self.experiment), []))
+            if not self.take(ensemble, combination, self._clock(ensemble, self._chosen_fits_s(), [])):
+                return
 
     def _is_worth_a_round(self, clock: Deadline) -> bool:
         return clock.remaining() >= _WORTH_ANOTHER_ROUND * self.deadline.budget_s
@@ -169,10 +170,31 @@ class _WholeRun:
         return self.deadline.at_most(free_s * step.share / sum(searching))
 
     def _expected_fits_s(self) -> float:
+        """Seconds for the final fits of what may be chosen; a forecast that fails must not take the run with it."""
         from ..engine.forecast import expected_fit_seconds
 
         most = _FITS_AT_MOST if self.experiment.plan.max_rows is None else _FITS_AT_MOST_OF_MANY_ROWS
-        return min(expected_fit_seconds(self.experiment), most * self.deadline.budget_s)
+        most_s = most * self.deadline.budget_s
+        try:
+            return min(expected_fit_seconds(self.experiment), most_s)
+        except Exception:
+            log.warning("no forecast of the final fits", exc_info=True)
+            return most_s
+
+    def _chosen_fits_s(self) -> float:
+        """Seconds for the final fits of what is chosen now; without a forecast all that is left."""
+        from ..engine.forecast import chosen_fit_seconds
+
+        try:
+            return chosen_fit_seconds(self.experiment)
+        except Exception:
+            log.warning("no forecast of the final fits", exc_info=True)
+            return self.deadline.remaining()
+
+    def _n_scored(self) -> int:
+        from ..engine.leaderboard import leaderboard
+
+        return len(leaderboard(self.experiment))
 
 
 def _planned(request: WorkflowRequest, run_id: str) -> list[tuple[Tool, Any]]:

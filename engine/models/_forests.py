@@ -19,12 +19,13 @@ from ._smoothing import STRENGTHS, Smoothing, choose_smoothing, coarse_leaf, smo
 _PARALLEL_ROWS = 2_000
 _USUAL_SHRINKAGE = 3.0
 """Where there is nothing to choose it by."""
-_MOST_TREES, _FEWEST_TREES, _TREE_ROWS = 300, 60, 2_000_000
+_MOST_TREES, _ENOUGH_TREES, _TREE_ROWS = 300, 60, 2_000_000
 """Trees by default, and the rows all of them are grown on together: half as many trees cost a log loss a hundredth and an error a
 two-hundredth or less, and a forest is one member of several."""
-_MOST_LEAVES, _LEAVES_PER_ROW, _FOREST_BYTES = 15_000, 0.3, 1 << 28
+_MOST_LEAVES, _LEAVES_PER_ROW, _FOREST_BYTES, _FEWEST_TREES = 15_000, 0.3, 1 << 28, 20
 _NODE_BYTES, _OUTPUT_BYTES = 64, 8
-"""What all trees together may fill, two folds side by side twice that; a node notes its value for every class."""
+"""What all trees together may fill as long as they are not too few, two folds side by side twice that; a node notes its value for
+every class."""
 
 
 @dataclass
@@ -76,7 +77,8 @@ def forest_defaults(shape: DataShape) -> ParamDict:
 def _usual_trees(shape: DataShape) -> int:
     rows = max(shape.n_rows, 1)
     tree_bytes = 2 * min(_MOST_LEAVES, _LEAVES_PER_ROW * rows) * (_NODE_BYTES + _OUTPUT_BYTES * max(1, shape.n_classes))
-    return int(np.clip(min(_TREE_ROWS / rows, _FOREST_BYTES / tree_bytes), _FEWEST_TREES, _MOST_TREES))
+    enough = np.clip(_TREE_ROWS / rows, _ENOUGH_TREES, _MOST_TREES)
+    return int(min(enough, max(_FOREST_BYTES / tree_bytes, _FEWEST_TREES)))
 
 
 def grown_trees(shape: DataShape) -> int:

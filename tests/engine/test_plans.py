@@ -9,11 +9,8 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mle_star.engine.baselines import build_baselines
-from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import additions, default_solution
-from mle_star.engine.leaderboard import best_single
-from mle_star.engine.plans import _allows, plans_for
+from mle_star.engine.plans import _allows
 from mle_star.engine.registry import models
 from opened import generated_table, open_experiment
 
@@ -66,17 +63,3 @@ def test_values_on_the_steps_are_told(value: int) -> None:
 def test_a_default_beside_the_steps_is_left_out(value: int) -> None:
     """A forest's default number of trees follows the rows, so it lies anywhere."""
     assert not _allows(optuna.distributions.IntDistribution(100, 400, step=50), value)
-
-
-@pytest.mark.parametrize(("failure", "again"), [("timeout: not started", True), ("error: no", False), (None, False)])
-def test_what_there_was_no_time_for_is_proposed_again(tmp_path: Path, failure: str | None, again: bool) -> None:
-    experiment = open_experiment(tmp_path, generated_table("binary"))
-    build_baselines(experiment, Deadline(20), ("linear",))
-    solution = best_single(experiment).evaluation.solution
-
-    def proposed() -> list[str]:
-        return [plan.solution.key for plan in plans_for(experiment, solution, solution.model, (), (), 4)]
-
-    first, *_ = proposed()
-    experiment.record("refinement", {"block": "model.linear", "plans": [{"key": first, "failure": failure}]})
-    assert (first in proposed()) is again

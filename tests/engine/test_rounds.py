@@ -1,0 +1,101 @@
+"""Later rounds of a run: what there was no time for is tried again, and a better combination of an earlier round stays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mle_star.engine import ensembling
+from mle_star.engine.baselines import build_baselines
+from mle_star.engine.deadline import Deadline
+from mle_star.engine.ensembling import EnsembleResult, build_ensemble
+from mle_star.engine.experiment import Experiment
+from mle_star.engine.final import chosen
+from mle_star.engine.leaderboard import best_single
+from mle_star.engine.plans import plans_for
+from mle_star.engine.refinement import refine
+from mle_star.engine.solution import Solution
+from opened import generated_table, open_experiment
+
+
+def scored(folder: Path, *learners: str) -> Experiment:
+    experiment = open_experiment(folder, generated_table("binary"))
+    build_baselines(experiment, Deadline(30), learners)
+    return experiment
+
+
+def late(experiment: Experiment, learner: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a learner take more time than there ever is."""
+    real = type(experiment.evaluator).in_time
+
+    def in_time(evaluator: object, solution: Solution, deadline: Deadline) -> bool:
+        return solution.model.component != learner and real(evaluator, solution, deadline)
+
+    monkeypatch.setattr(type(experiment.evaluator), "in_time", in_time)
+
+
+def test_plans_there_was_no_time_for_come_again_behind_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = scored(tmp_path, "linear")
+    solution = best_single(experiment).evaluation.solution
+    with monkeypatch.context() as patched:
+        late(experiment, "lightgbm", patched)
+        refine(experiment, Deadline(20), "model", outer=1, inner=3)
+    (step,) = experiment.run.journal.read("refinement")
+    failures = {plan["text"]: plan["failure"] for plan in step.body["plans"]}
+    assert failures["lightgbm"].startswith("timeout")
+    assert None in failures.values()
+    plans = list(plans_for(experiment, solution, solution.model, (), (), 4))
+    proposed = [plan.text for plan in plans]
+    assert proposed[-1] == "lightgbm"
+    assert proposed.count("lightgbm") == 1
+    experiment.evaluator.evaluate(plans[-1].solution, Deadline(20))
+    assert "lightgbm" not in [plan.text for plan in plans_for(experiment, solution, solution.model, (), (), 4)]
+
+
+def test_a_block_whose_plans_take_too_long_leaves_the_others_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = scored(tmp_path, "linear")
+    monkeypatch.setattr(
+        type(experiment.evaluator),
+        "in_time",
+        lambda evaluator, solution, deadline: solution.model.component == "linear",
+    )
+    refine(experiment, Deadline(20), outer=3, inner=2)
+    blocks = {entry.body["block"] for entry in experiment.run.journal.read("refinement")}
+    assert len(blocks) > 1
+
+
+def combined(experiment: Experiment, result: EnsembleResult, mean: float) -> EnsembleResult:
+    """The result as one of an earlier round with this score on every fold."""
+    return replace(result, mean=mean, scores=(mean,) * len(result.scores))
+
+
+def test_a_better_combination_of_an_earlier_round_stays(tmp_path: Path) -> None:
+    experiment = scored(tmp_path, "linear", "extra_trees", "lightgbm")
+    first = build_ensemble(experiment, Deadline(20))
+    assert first.kept
+    for mean, stays in ((first.mean + 0.001, True), (first.mean - 0.001, False), (first.mean, False)):
+        again = build_ensemble(experiment, Deadline(20), earlier=combined(experiment, first, mean))
+        assert ("earlier round" in again.reason) is stays
+        assert again.mean == (mean if stays else first.mean)
+        assert chosen(experiment).mean == pytest.approx(again.mean)
+
+
+def test_a_combination_stays_where_nothing_can_be_fitted_in_the_time_but_not_where_it_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = scored(tmp_path, "linear", "extra_trees", "lightgbm")
+    first = build_ensemble(experiment, Deadline(20))
+    assert first.kept
+    with monkeypatch.context() as patched:
+        patched.setattr(ensembling, "NO_SCORE", Exception)
+        patched.setattr(ensembling, "cross_fitted_scores", lambda *_: 1 / 0)
+        again = build_ensemble(experiment, Deadline(20), earlier=first)
+    assert (again.kept, again.members) == (True, first.members)
+    monkeypatch.setattr(ensembling, "_can_be_used", lambda *_: False)
+    alone = build_ensemble(experiment, Deadline(20), earlier=first)
+    assert not alone.kept
