@@ -19,11 +19,12 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from . import registry
+from .affordable import affordable_members, can_be_fitted_once, can_be_used
 from .compare import accept, paired_comparison
 from .cross_fitting import cross_fitted_choice, cross_fitted_scores
 from .deadline import Deadline
 from .errors import DeadlinePassed, NotFound
-from .evaluation import Evaluation, fit_seconds, stack_of
+from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
 from .leaderboard import best_single, leaderboard
 from .plugins import Ensemble, FittedEnsemble
@@ -33,12 +34,10 @@ from .solution import Solution
 log = logging.getLogger(__name__)
 
 NO_SCORE = (DeadlinePassed, ValueError, ArithmeticError, np.linalg.LinAlgError)
-_FEW = 8
+MOST_MEMBERS = 8
 LEAD = 2.0
 """Standard errors by which the less safe of two choices must be better to be taken: the single solution instead of a strategy, a
 strategy instead of an earlier one."""
-_FIT_MARGIN = 1.1
-"""Foreseen seconds are exceeded by a tenth now and then, and the checks after the fits want theirs."""
 
 
 @dataclass(frozen=True)
@@ -144,28 +143,13 @@ def _stays(experiment: Experiment, earlier: EnsembleResult, now: EnsembleResult)
     still be fitted."""
     members = [experiment.evaluator.recall(Solution.from_json(member.solution)) for member in earlier.members]
     known = [member for member in members if member is not None]
-    if not earlier.kept or len(known) < len(members) or not _can_be_used(experiment, known):
+    if not earlier.kept or len(known) < len(members) or not can_be_fitted_once(experiment, known):
         return False
     metric = experiment.task.metric
     if now.kept:
         return metric.better(earlier.mean, now.mean)
     found = paired_comparison(now.scores, earlier.scores, metric, experiment.evaluator.test_train_ratio)
     return not accept(found, LEAD)
-
-
-def _affordable(experiment: Experiment, members: Sequence[Evaluation]) -> list[Evaluation]:
-    """The first of these members that can be used together."""
-    kept: list[Evaluation] = []
-    for member in members:
-        if _can_be_used(experiment, [*kept, member]):
-            kept.append(member)
-    return kept
-
-
-def _can_be_used(experiment: Experiment, members: Sequence[Evaluation]) -> bool:
-    """Whether all of them can be fitted in the time there will be, and used within the run's limits."""
-    in_time = _FIT_MARGIN * fit_seconds(members, experiment.fewest_final_fits) <= experiment.seconds_for_fits
-    return in_time and experiment.limits.allow(member.footprint for member in members)
 
 
 def _best_without_limits(experiment: Experiment, deadline: Deadline, pool: Sequence[Evaluation], kept: float) -> float:
@@ -197,7 +181,7 @@ def _score_strategies(
     """Score strategies on a pool; those that beat the reference, and shared ones within the noise of it, are candidates.
 
     A combination that could not be fitted in time or used within the limits is made again from those of its members that can, the
-    heaviest first.
+    heaviest first. Where these are clearly worse, and it can be fitted once, on development rows, it is taken as it is.
     """
     tried: list[StrategyScore] = []
     candidates: list[_Candidate] = []
@@ -206,14 +190,26 @@ def _score_strategies(
             break
         row, candidate = _score(experiment, strategy, members_for(strategy, pool), reference, deadline)
         if candidate is not None and not candidate.affordable:
-            fewer = _affordable(experiment, candidate.by_weight)
+            fewer, whole = affordable_members(experiment, candidate.by_weight), (row, candidate)
             if len(fewer) > 1:
                 row, candidate = _score(experiment, strategy, fewer, reference, deadline)
+            if _is_worth_one_fit(experiment, whole[1], candidate):
+                row, candidate = whole[0], replace(whole[1], affordable=True)
         tried.append(row)
         if candidate is not None:
             candidates.append(candidate)
         tell(strategy.key, number + 1, row.score)
     return tried, candidates
+
+
+def _is_worth_one_fit(experiment: Experiment, whole: _Candidate, fewer: _Candidate | None) -> bool:
+    """Whether a combination is worth more, fitted on development rows only, than one of fewer members, or none, on all rows."""
+    if not can_be_fitted_once(experiment, [member for member, _ in whole.used]):
+        return False
+    if fewer is None or not fewer.affordable:
+        return True
+    metric, ratio = experiment.task.metric, experiment.evaluator.test_train_ratio
+    return accept(paired_comparison(whole.scores, fewer.scores, metric, ratio), LEAD)
 
 
 def _score(
@@ -244,11 +240,11 @@ def _score(
 def members_for(strategy: Ensemble, pool: Sequence[Evaluation]) -> list[Evaluation]:
     """Return which of the pool a strategy gets: equal weights want the best of every learner, stacking few members at all."""
     if strategy.members != "one_per_learner":
-        return list(pool[:_FEW] if strategy.members == "few" else pool)
+        return list(pool[:MOST_MEMBERS] if strategy.members == "few" else pool)
     best: dict[str, Evaluation] = {}
     for member in pool:
         best.setdefault(member.solution.model.component, member)
-    return list(best.values())[:_FEW]
+    return list(best.values())[:MOST_MEMBERS]
 
 
 def strategies_for(experiment: Experiment, names: Sequence[str] | None = None) -> list[Ensemble]:
@@ -317,7 +313,7 @@ def _candidate(
         for member, weight in zip(members, weights or [None] * len(members), strict=True)
         if weight is None or weight > 0.0
     )
-    return _Candidate(strategy, scores, gain, used, _can_be_used(experiment, [member for member, _ in used]))
+    return _Candidate(strategy, scores, gain, used, can_be_used(experiment, [member for member, _ in used]))
 
 
 def _decide(

@@ -137,8 +137,12 @@ class Experiment:
     def fewest_final_fits(self) -> float:
         """How often at least: a model fitted on most rows, the one the holdout was read with, is used as it is where the time does
         not allow another fit; a better model on nine tenths of the rows is worth more than a lesser one on all."""
-        most = self._development >= _MOST and self.split.kind != "time"
-        return min(self.final_fits, self._development) if most else self.final_fits
+        return self.one_final_fit if self._development >= _MOST else self.final_fits
+
+    @property
+    def one_final_fit(self) -> float:
+        """How often where a model on development rows is used as it is; under time order the newest rows are never left out."""
+        return self.final_fits if self.split.kind == "time" else min(self.final_fits, self._development)
 
     @property
     def _development(self) -> float:

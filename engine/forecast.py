@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
-from .ensembling import NO_SCORE, members_for, strategies_for
-from .evaluation import fit_seconds, stack_of
+from .ensembling import MOST_MEMBERS
+from .evaluation import fit_seconds
 from .experiment import Experiment
 from .final import chosen
 from .leaderboard import best_single, leaderboard
 from .pool import member_pool
 
-log = logging.getLogger(__name__)
-
-_SAMPLE_ROWS = 4_000
 _AT_MOST = 1.3
 
 
@@ -23,24 +18,9 @@ def chosen_fit_seconds(experiment: Experiment) -> float:
 
 
 def expected_fit_seconds(experiment: Experiment) -> float:
-    """Seconds that all final fits of the ensemble to come will take, as far as the pool tells now: those of the members that the
-    first strategy would use, on a sample of rows."""
+    """Seconds that all final fits of the best solutions together would take, as many as an ensemble has members at most. The one to
+    come may need less; once it is known, what it leaves over goes to another round."""
     pool = member_pool(experiment)
     if not pool and leaderboard(experiment):
         pool = [best_single(experiment).evaluation]
-    if len(pool) < 2:
-        return fit_seconds(pool, experiment.final_fits)
-    first = strategies_for(experiment)[0]
-    members = members_for(first, pool)
-    covered = experiment.evaluator.covered
-    rows = covered[:: len(covered) // _SAMPLE_ROWS + 1]
-    try:
-        weights = first.fit(
-            stack_of(members, rows), experiment.dataset.y[rows], experiment.task, experiment.seed
-        ).weights
-    except NO_SCORE as error:
-        log.info("no forecast of the ensemble to come: %s", error)
-        weights = None
-    weights = weights or (1.0,) * len(members)
-    used = [member for member, weight in zip(members, weights, strict=True) if weight > 0.0]
-    return fit_seconds(used, experiment.final_fits)
+    return fit_seconds(pool[:MOST_MEMBERS], experiment.final_fits)

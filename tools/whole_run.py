@@ -26,7 +26,7 @@ WORKFLOW = "workflow"
 
 DEFAULT_BUDGET_S = 120.0
 
-_FITS_AT_MOST, _FITS_AT_MOST_OF_MANY_ROWS = 0.25, 0.45
+_FITS_AT_MOST, _FITS_AT_MOST_OF_MANY_ROWS = 0.4, 0.45
 _ENSEMBLE_SHARE = 0.06
 """Shares of a whole run's time: kept at most for the final fits while searching (more where the search sees a part of the rows
 only, and the final fits all), and kept for combining."""
@@ -102,7 +102,7 @@ class _WholeRun:
                 preparation.start()
             searching = [later.share for later, _ in before[number:] if later.name != "build_ensemble"]
             done = self.take(step, request, self._clock(step, self._expected_fits_s(), searching))
-            if step.name == "refine" and done and self._refine_on(step, request):
+            if step.name == "refine" and done:
                 refinement = step, request
             elif step.name == "build_ensemble":
                 # Beside fits the checks would make these look dearer than they are.
@@ -136,12 +136,6 @@ class _WholeRun:
         if step.name == "build_ensemble":
             self._for_ensemble_s = min(self._for_ensemble_s, _AGAIN * (time.monotonic() - started))
         return True
-
-    def _refine_on(self, refine: Tool, request: Any) -> bool:
-        """Another round, where what the first one found needs less time for its final fits than was kept for them; False where it
-        failed."""
-        clock = self._clock(refine, self._expected_fits_s(), [refine.share])
-        return not self._is_worth_a_round(clock) or self.take(refine, request, clock)
 
     def _refine_and_combine_on(self, refine: Tool, refinement: Any, ensemble: Tool, combination: Any) -> None:
         """More rounds, as long as the final fits of what is chosen leave time for one and something new is scored in it."""

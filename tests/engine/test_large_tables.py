@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from mle_star.engine import evaluate, final, registry
+from mle_star.engine.affordable import can_be_used
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
-from mle_star.engine.ensembling import _can_be_used
 from mle_star.engine.evaluate import Evaluator
 from mle_star.engine.evaluation import FoldPlan, fit_seconds
 from mle_star.engine.experiment import Experiment
@@ -152,7 +152,7 @@ def test_an_ensemble_may_be_fitted_once_where_most_rows_are_not_sealed(
     needed_s = fit_seconds(members, fewest)
     for left_s, expected in ((1.2 * needed_s, True), (needed_s, False)):
         monkeypatch.setattr(Experiment, "seconds_for_fits", left_s)
-        assert _can_be_used(opened, members) is expected
+        assert can_be_used(opened, members) is expected
 
 
 def test_many_columns_ask_boosters_for_a_quicker_pace_and_fewer_bins(

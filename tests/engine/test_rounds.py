@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from mle_star.engine import ensembling
+from mle_star.engine import affordable, ensembling
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.ensembling import EnsembleResult, build_ensemble
+from mle_star.engine.evaluation import fit_seconds
 from mle_star.engine.experiment import Experiment
 from mle_star.engine.final import chosen
 from mle_star.engine.leaderboard import best_single
@@ -96,6 +98,33 @@ def test_a_combination_stays_where_nothing_can_be_fitted_in_the_time_but_not_whe
         patched.setattr(ensembling, "cross_fitted_scores", lambda *_: 1 / 0)
         again = build_ensemble(experiment, Deadline(20), earlier=first)
     assert (again.kept, again.members) == (True, first.members)
-    monkeypatch.setattr(ensembling, "_can_be_used", lambda *_: False)
+    monkeypatch.setattr(ensembling, "can_be_used", lambda *_: False)
+    monkeypatch.setattr(affordable, "can_be_used", lambda *_: False)
     alone = build_ensemble(experiment, Deadline(20), earlier=first)
     assert not alone.kept
+
+
+@pytest.mark.parametrize(("share", "kept"), [(1.6, True), (1.2, False)])
+def test_a_combination_that_can_be_fitted_once_is_taken_where_nothing_else_can_be_fitted_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, kept: bool
+) -> None:
+    experiment = open_experiment(tmp_path, generated_table("binary"), holdout=0.3)
+    build_baselines(experiment, Deadline(30), ("linear", "extra_trees", "lightgbm"))
+    first = build_ensemble(experiment, Deadline(20))
+    assert first.kept
+    solutions = [Solution.from_json(member.solution) for member in first.members]
+    members = [member for solution in solutions if (member := experiment.evaluator.recall(solution)) is not None]
+    assert experiment.one_final_fit == pytest.approx(0.7, abs=0.01)
+    monkeypatch.setattr(Experiment, "seconds_for_fits", share * fit_seconds(members, experiment.one_final_fit))
+    monkeypatch.setattr(ensembling, "affordable_members", lambda *_: [])
+    again = build_ensemble(experiment, Deadline(20), [first.strategy])
+    assert again.kept is kept
+    if kept:
+        assert again.members == first.members
+
+
+def test_under_time_order_the_newest_rows_are_never_left_out(tmp_path: Path) -> None:
+    frame = generated_table("binary")
+    frame["day"] = pd.date_range("2024-01-01", periods=len(frame), freq="D").astype(str)
+    experiment = open_experiment(tmp_path, frame, time_column="day", holdout=0.2)
+    assert experiment.one_final_fit == experiment.final_fits > 1.7

@@ -24,7 +24,7 @@ from mle_star.engine.evaluation import fit_seconds
 from mle_star.engine.experiment import Experiment, reopen_experiment
 from mle_star.engine.final import Chosen, chosen, fit_final, load, save
 from mle_star.engine.final_fits import FinalFits
-from mle_star.engine.forecast import expected_fit_seconds
+from mle_star.engine.forecast import chosen_fit_seconds, expected_fit_seconds
 from mle_star.engine.leaderboard import best_single, leaderboard
 from mle_star.engine.pipeline import TrainingRows, fit_solution, predict_together
 from mle_star.engine.pool import member_pool
@@ -169,14 +169,15 @@ def test_an_ensemble_is_scored_on_folds_its_weights_have_not_seen(experiment: Ex
     assert len(scores) == experiment.plan.n_folds
 
 
-def test_the_time_for_final_fits_is_foreseen_from_the_members_of_the_first_strategy(experiment: Experiment) -> None:
-    first = strategies_for(experiment)[0].key
-    kept = build_ensemble(experiment, Deadline(30), [first])
-    assert kept.strategy == first
+def test_the_time_for_final_fits_is_that_of_the_best_until_an_ensemble_is_known(experiment: Experiment) -> None:
+    pool = member_pool(experiment)
+    expected = expected_fit_seconds(experiment)
+    assert expected == pytest.approx(fit_seconds(pool[:8], experiment.final_fits))
+    kept = build_ensemble(experiment, Deadline(30))
     members = [experiment.evaluator.recall(Solution.from_json(member.solution)) for member in kept.members]
-    assert expected_fit_seconds(experiment) == pytest.approx(
-        fit_seconds([one for one in members if one], experiment.final_fits)
-    )
+    needed = fit_seconds([one for one in members if one], experiment.final_fits)
+    assert needed <= expected
+    assert chosen_fit_seconds(experiment) == pytest.approx(1.3 * needed)
 
 
 def test_a_member_that_runs_away_on_the_first_block_in_time_does_not_stand_for_all(tmp_path: Path) -> None:
