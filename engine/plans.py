@@ -76,17 +76,15 @@ def _tried(experiment: Experiment) -> set[str]:
 
 def _not_started(experiment: Experiment, target: Block) -> Iterator[Plan]:
     """Plans of earlier steps on blocks of this slot that there was no time for; a later round may have it."""
-    solutions = {
-        entry.body["key"]: Solution.from_json(entry.body["solution"])
-        for entry in experiment.run.journal.read("evaluation")
-    }
-    done = {key for key, solution in solutions.items() if experiment.evaluator.recall(solution) is not None}
+    evaluations = [entry.body for entry in experiment.run.journal.read("evaluation")]
+    done = {body["key"] for body in evaluations if body["failure"] is None}
+    solutions = {body["key"]: body["solution"] for body in evaluations}
     for entry in experiment.run.journal.read("refinement"):
         for plan in entry.body["plans"] if entry.body["block"].split(".")[0] == target.slot else ():
             key, is_late = plan["key"], (plan["failure"] or "").startswith("timeout") and plan["seconds"] == 0.0
             if is_late and key in solutions and key not in done:
                 done.add(key)
-                yield Plan(plan["source"], plan["text"], solutions[key])
+                yield Plan(plan["source"], plan["text"], Solution.from_json(solutions[key]))
 
 
 def _components(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -164,26 +165,26 @@ class _WholeRun:
         return self.deadline.at_most(free_s * step.share / sum(searching))
 
     def _expected_fits_s(self) -> float:
-        """Seconds for the final fits of what may be chosen; a forecast that fails must not take the run with it."""
+        """Seconds for the final fits of what may be chosen."""
         from ..engine.forecast import expected_fit_seconds
 
         most = _FITS_AT_MOST if self.experiment.plan.max_rows is None else _FITS_AT_MOST_OF_MANY_ROWS
         most_s = most * self.deadline.budget_s
-        try:
-            return min(expected_fit_seconds(self.experiment), most_s)
-        except Exception:
-            log.warning("no forecast of the final fits", exc_info=True)
-            return most_s
+        return min(self._forecast(expected_fit_seconds, most_s), most_s)
 
     def _chosen_fits_s(self) -> float:
         """Seconds for the final fits of what is chosen now; without a forecast all that is left."""
         from ..engine.forecast import chosen_fit_seconds
 
+        return self._forecast(chosen_fit_seconds, self.deadline.remaining())
+
+    def _forecast(self, seconds: Callable[[Experiment], float], otherwise_s: float) -> float:
+        """A forecast; one that fails must not take the run with it."""
         try:
-            return chosen_fit_seconds(self.experiment)
+            return seconds(self.experiment)
         except Exception:
             log.warning("no forecast of the final fits", exc_info=True)
-            return self.deadline.remaining()
+            return otherwise_s
 
     def _n_scored(self) -> int:
         from ..engine.leaderboard import leaderboard

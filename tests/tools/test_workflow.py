@@ -101,10 +101,12 @@ def test_time_that_the_final_fits_do_not_need_goes_to_more_rounds_of_refinement(
         assert after[-1] == "validate"
     else:
         assert after == once
+        assert len(rounds) == 1
     assert list(report.phases) == list(PHASES)
     told, steps = report.phases["refine"], list(run.journal.read("refinement"))
     assert len(told["kept"]) + len(told["not_kept"]) == len(steps) > 0
     reports = [entry.body["report"] for entry in run.journal.read("report") if entry.body["tool"] == "refine"]
+    assert len(reports) == len(rounds)
     assert reports[-1] == told
 
 
