@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from threadpoolctl import ThreadpoolController, threadpool_limits  # type: ignore[import-untyped]
+import threadpoolctl  # type: ignore[import-untyped]
 
 _lock = threading.Lock()
 _blas: dict[str, Any] = {"users": 0, "limit": None}
@@ -23,7 +23,8 @@ def single_blas_thread() -> Iterator[None]:
     """
     with _lock:
         if _blas["users"] == 0:
-            _blas["limit"] = threadpool_limits(limits=1, user_api="blas")
+            _let_any_thread_set_limits()
+            _blas["limit"] = threadpoolctl.threadpool_limits(limits=1, user_api="blas")
         _blas["users"] += 1
     try:
         yield
@@ -31,8 +32,18 @@ def single_blas_thread() -> Iterator[None]:
         with _lock:
             _blas["users"] -= 1
             if _blas["users"] == 0:
+                _let_any_thread_set_limits()
                 _blas["limit"].restore_original_limits()
+                _let_any_thread_set_limits()
                 _blas["limit"] = None
+
+
+def _let_any_thread_set_limits() -> None:
+    """From 3.8 on threadpoolctl lets nobody but the thread that set OpenBLAS's limit first set it again, and ignores all others
+    without a word. Here the first of the users sets it, whichever thread that is, and the last one restores it."""
+    controller = getattr(threadpoolctl, "OpenBLASController", None)
+    if (clear := getattr(controller, "clear_controlling_thread", None)) is not None:
+        clear(force=True)
 
 
 @contextmanager
@@ -43,8 +54,8 @@ def openmp_threads(threads: int) -> Iterator[None]:
 
 
 @cache
-def _openmp() -> ThreadpoolController:
+def _openmp() -> Any:
     """Find the libraries once: looking for them costs more than predicting a row."""
     import sklearn.ensemble  # noqa: F401  (loads scikit-learn's own OpenMP)
 
-    return ThreadpoolController()
+    return threadpoolctl.ThreadpoolController()

@@ -111,8 +111,16 @@ class Network:
         return plain, [bias.copy() for bias in biases]
 
     def step(self, rows: np.ndarray, y: np.ndarray, weight: np.ndarray | None, progress: float) -> None:
-        """Take one step down the mean loss of a batch: rows (n, n_inputs) float32, y (n, n_outputs) with one column per class where
-        there are several, weight (n, 1)."""
+        """Take one step of Adam down the loss of a batch (see `gradient`), at this part of the training (0 … 1)."""
+        self.gradient(rows, y, weight)
+        self._move(self.recipe.learning_rate * self.recipe.schedule(progress))
+
+    def gradient(self, rows: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        """Return the gradient of the mean loss of a batch by the parameters; the next call uses the same memory.
+
+        Half the squared error for values, the log loss for classes. Takes rows (n, n_inputs) float32, y (n, n_outputs) with one
+        column per class where there are several, and weight (n, 1).
+        """
         weights, biases, scales = self._parts(self.parameters)
         slopes, bias_slopes, scale_slopes = self._parts(self._gradient)
         signals, derivatives = [rows * scales if self.recipe.scaled_inputs else rows], []
@@ -140,7 +148,7 @@ class Network:
                 error = error @ weights[0].T
                 error *= rows
                 np.sum(error, axis=0, out=scale_slopes)
-        self._move(self.recipe.learning_rate * self.recipe.schedule(progress))
+        return self._gradient
 
     def _activate(self, signal: np.ndarray) -> np.ndarray:
         """Apply the activation and what is left out to a signal, in its place; returns the derivative of both."""

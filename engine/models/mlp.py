@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _KEEP = 0.8
 """Share of the averaged weights that stays after an epoch."""
 _EPOCHS_UNGUIDED = 30
-_EPOCHS_EXPECTED = 35
+_EPOCHS_EXPECTED = 30
 """For what a fit will cost, where epochs end with the gain on held-out rows."""
 
 
@@ -69,11 +69,11 @@ class FittedNetwork:
 def _defaults(shape: DataShape) -> ParamDict:
     values = shape.kind == "regression"
     batch_size = 2 ** int(np.log2(max(shape.n_rows, 64) / (60 if values else 120)))
-    rows_in_all, fewest, most = (1_200_000, 40, 100) if values else (800_000, 30, 200)
+    rows_in_all, fewest, most = (500_000, 24, 50) if values else (800_000, 30, 150)
     return {
         "layers": 2,
-        "width": 128,
-        "learning_rate": 0.04 if values else 0.008,
+        "width": 64 if values else 128,
+        "learning_rate": 0.04 if values else 0.016,
         "weight_decay": 1e-3 if values else 0.05,
         "dropout": 0.0 if values else 0.15,
         "batch_size": int(np.clip(batch_size, 32, 256)),
