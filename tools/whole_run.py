@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 import time
@@ -31,9 +32,9 @@ _FITS_AT_MOST, _FITS_AT_MOST_OF_MANY_ROWS = 0.4, 0.45
 _ENSEMBLE_SHARE = 0.06
 """Shares of a whole run's time: kept at most for the final fits while searching (more where the search sees a part of the rows
 only, and the final fits all), and kept for combining."""
-_AGAIN = 1.5
+_AGAIN = 1.2
 """Times what it took before is kept for combining once more: there are more members then."""
-_WORTH_ANOTHER_ROUND = 0.05
+_WORTH_ANOTHER_ROUND = 0.03
 """Of the budget: with less left than this another round is not begun."""
 
 _OPTIONAL = ("search_sota", "run_ablation", "refine", "build_ensemble")
@@ -209,10 +210,11 @@ def _planned(request: WorkflowRequest, run_id: str) -> list[tuple[Tool, Any]]:
 
 
 def _prepare_validation(experiment: Experiment) -> None:
-    """What validation asks of the data alone depends on no model, so it runs beside the ensemble."""
+    """What validation asks of the data alone depends on no model, so it runs beside the ensemble; so does loading what draws."""
     from ..engine.checking import prepare_data_checks
 
     prepare_data_checks(experiment)
+    importlib.import_module("..engine.report", __package__)
 
 
 __all__ = ["DEFAULT_BUDGET_S", "WORKFLOW", "WorkflowReport", "WorkflowRequest", "run_workflow"]
