@@ -181,9 +181,9 @@ def _cost(shape: DataShape) -> float:
     defaults, values = _defaults(shape), shape.kind == "regression"
     batch, width = int(defaults["batch_size"] or 1), int(defaults["width"] or 1)
     n_weights = width * (shape.dense_columns + width)
-    a_row = n_weights * 7e-11 + (3.5e-6 if values else 2e-6)
+    a_row = n_weights * 8e-11 + width * (2e-8 if values else 1.2e-8)
     epochs = int(defaults["epochs"] or 1) if values else _EPOCHS_EXPECTED
-    return 0.1 + epochs * shape.n_rows / batch * (2e-4 + n_weights * 4e-9 + batch * a_row)
+    return 0.05 + epochs * shape.n_rows / batch * (1.2e-4 + n_weights * 5e-9 + batch * a_row)
 
 
 def _applies(shape: DataShape) -> str | None:
