@@ -246,9 +246,10 @@ class Evaluator:
         return self._steps(solution) * (quicker.share if quicker is not None and is_quick else 1.0)
 
     def _steps(self, solution: Solution) -> float:
-        """How many times as many rounds as with its defaults a learner needs: more as the learning rate falls."""
+        """How many times as many rounds as with its defaults boosting needs: more as the learning rate falls."""
+        model = registry.model(solution.model.component)
         asked = dict(solution.model.params).get("learning_rate")
-        usual = registry.model(solution.model.component).defaults(self.experiment.shape).get("learning_rate")
+        usual = model.defaults(self.experiment.shape).get("learning_rate") if model.family == "boosting" else None
         if not isinstance(asked, int | float) or not isinstance(usual, int | float) or asked <= 0:
             return 1.0
         return max(1.0, usual / asked)

@@ -213,8 +213,9 @@ def _prepare_validation(experiment: Experiment) -> None:
     """What validation asks of the data alone depends on no model, so it runs beside the ensemble; so does loading what draws."""
     from ..engine.checking import prepare_data_checks
 
+    for module in ("report", "plots"):
+        importlib.import_module(f"..engine.{module}", __package__)
     prepare_data_checks(experiment)
-    importlib.import_module("..engine.report", __package__)
 
 
 __all__ = ["DEFAULT_BUDGET_S", "WORKFLOW", "WorkflowReport", "WorkflowRequest", "run_workflow"]

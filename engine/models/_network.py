@@ -152,7 +152,8 @@ class Network:
 
     def _activate(self, signal: np.ndarray) -> np.ndarray:
         """Apply the activation and what is left out to a signal, in its place; returns the derivative of both."""
-        derivative = activate(signal, self.recipe.activation)
+        activate(signal, self.recipe.activation)
+        derivative = slope(signal, self.recipe.activation)
         if self.recipe.dropout > 0.0:
             kept = self._random.random(signal.shape, dtype=np.float32) >= self.recipe.dropout
             mask = kept.astype(np.float32)
@@ -191,19 +192,22 @@ class Network:
         self.parameters -= move
 
 
-def activate(signal: np.ndarray, activation: Activation) -> np.ndarray:
-    """Apply an activation in place; returns its derivative."""
+def activate(signal: np.ndarray, activation: Activation) -> None:
+    """Apply an activation in place."""
     if activation == "relu":
-        derivative: np.ndarray = np.asarray(signal > 0.0, dtype=signal.dtype)
-        signal *= derivative
-        return derivative
+        np.maximum(signal, 0.0, out=signal)
+        return
     grown = np.minimum(signal, 0.0)
     np.expm1(grown, out=grown)
     grown *= _SELU_ALPHA
-    # Below zero the derivative is alpha · e^x, which is what has grown, plus alpha; above it, 1.
-    negative = signal < 0.0
-    derivative = np.where(negative, grown + signal.dtype.type(_SELU_ALPHA), signal.dtype.type(1.0))
-    derivative *= _SELU_SCALE
-    np.copyto(signal, grown, where=negative)
+    np.maximum(signal, 0.0, out=signal)
+    signal += grown
     signal *= _SELU_SCALE
-    return derivative
+
+
+def slope(activated: np.ndarray, activation: Activation) -> np.ndarray:
+    """Return the derivative of an activation, from its value."""
+    one = activated.dtype.type(1.0)
+    if activation == "relu":
+        return np.asarray(activated > 0.0, dtype=activated.dtype)
+    return np.asarray(np.where(activated < 0.0, activated + one * _SELU_SCALE * _SELU_ALPHA, one * _SELU_SCALE))

@@ -6,6 +6,7 @@ and the average of the weights (an exponential mean over epochs; Polyak and Judi
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _KEEP = 0.8
 """Share of the averaged weights that stays after an epoch."""
 _EPOCHS_UNGUIDED = 30
+_OF_THE_TIME = 0.9
+"""Of the time left, for the epochs that are planned to fill it."""
 _EPOCHS_EXPECTED = 30
 """For what a fit will cost, where epochs end with the gain on held-out rows."""
 
@@ -36,10 +39,10 @@ class FittedNetwork:
     taming: Taming
     weights: list[np.ndarray]
     biases: list[np.ndarray]
-    activation: Activation
     centre: float
     spread: float
     kind: str
+    activation: Activation = "relu"
     rounds: int | None = None
     cut: bool = False
 
@@ -87,10 +90,10 @@ def _space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     return {
         "layers": trial.suggest_int("layers", 1, 3),
         "width": trial.suggest_categorical("width", [32, 64, 128, 256]),
-        "learning_rate": trial.suggest_float("learning_rate", 2e-3, 0.15, log=True),
-        "weight_decay": trial.suggest_float("weight_decay", 1e-3, 0.5, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", 4e-3, 0.15, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-4, 0.3, log=True),
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),
-        "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128, 256, 512]),
+        "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128, 256]),
     }
 
 
@@ -112,31 +115,39 @@ def _train(data: TrainingData) -> FittedNetwork:
     hidden = [int(params["width"] or 1)] * int(params["layers"] or 1)
     network = Network([rows.shape[1], *hidden, y.shape[1]], recipe, random)
     batch = min(int(params["batch_size"] or 32), len(rows))
-    # A fixed number of epochs ends with the learning rate, wherever in its course the number was found.
     epochs = data.rounds or (int(params["epochs"] or 100) if data.early is not None else _EPOCHS_UNGUIDED)
     n_steps = -(-len(rows) // batch)
     stopper = Stopper(data.deadline, patience=epochs if values else 8)
     held_out = None if data.early is None else taming.apply(data.early.X, np.float32)
     kept = network.parameters
     best: FittedNetwork | None = None
-    for epoch in range(1, epochs + 1):
+    # The learning rate runs its whole course in so many epochs, also where a refit has fewer.
+    done, planned = 0, epochs
+    start = time.monotonic()
+    while done < planned:
         order = random.permutation(len(rows))
         with np.errstate(over="ignore", invalid="ignore"):
             for number in range(n_steps):
                 at = order[number * batch : (number + 1) * batch]
-                progress = (epoch - 1 + number / n_steps) / epochs
+                progress = (done + number / n_steps) / planned
                 network.step(rows[at], y[at], None if weight is None else weight[at], progress)
-        kept = network.parameters if values else _averaged(kept, network.parameters, min(_KEEP, 1.0 - 1.0 / epoch))
-        fitted = FittedNetwork(taming, *network.layers(kept), recipe.activation, centre, spread, data.kind)
+        done += 1
+        kept = network.parameters if values else _averaged(kept, network.parameters, min(_KEEP, 1.0 - 1.0 / done))
+        if not np.isfinite(kept).all():
+            break
+        layers = network.layers(kept)
+        fitted = FittedNetwork(taming, *layers, centre, spread, data.kind, recipe.activation)
         loss = None if held_out is None or data.early is None else _loss(fitted.forward(held_out), data)
-        stop = stopper.stop_after(epoch, loss)
-        if best is None or loss is None or stopper.best_round == epoch:
+        stop = stopper.stop_after(done, loss)
+        if best is None or loss is None or stopper.best_round == done:
             best = fitted
+        # Where the clock ends it, the learning rate comes down before: its peak is no place to stop.
+        planned = min(planned, done + int(_OF_THE_TIME * data.deadline.remaining() * done / (time.monotonic() - start)))
         if stop:
             break
-    stopper.require_rounds("the network")
-    assert best is not None
-    best.rounds, best.cut = stopper.rounds, stopper.cut
+    if best is None:
+        raise FloatingPointError("the network diverged in its first epoch: its weights are no longer finite")
+    best.rounds, best.cut = stopper.rounds, done < epochs and (stopper.cut or done >= planned)
     return best
 
 

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mle_star.engine.models._network import Activation, Loss, Network, Recipe, activate, falling_four_times, steady
+from mle_star.engine.models._network import (
+    Activation,
+    Loss,
+    Network,
+    Recipe,
+    activate,
+    falling_four_times,
+    slope,
+    steady,
+)
 from scipy.special import expit, log_softmax
 
 N_ROWS, N_INPUTS = 24, 5
@@ -85,14 +94,58 @@ def test_without_scales_of_inputs_these_stay_and_the_rest_moves() -> None:
     assert moved[:-N_INPUTS].mean() > 0.9
 
 
-def test_dropout_keeps_the_size_of_a_signal_on_average() -> None:
+class Again(np.random.Generator):
+    """Draws the same numbers every time it is asked for as many."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(0))
+
+    def random(self, size: object = None, **options: object) -> np.ndarray:  # type: ignore[override]
+        return np.random.default_rng(5).random(size, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def test_the_gradient_with_units_left_out_is_that_of_the_units_that_are_there() -> None:
     rows, y, weight = batch("regression")
-    exact = network_of("regression").gradient(rows, y, weight).copy()
-    network = network_of("regression", dropout=0.2)
-    mean = np.mean([network.gradient(rows, y, weight).copy() for _ in range(4_000)], axis=0)
-    last_bias = len(exact) - N_INPUTS - 1
-    assert mean[last_bias] == pytest.approx(exact[last_bias], abs=0.25 * float(np.abs(exact).max()))
-    assert np.corrcoef(mean, exact)[0, 1] > 0.8
+    recipe = Recipe("regression", "selu", 0.02, steady, True, 0.95, 0.0, 0.4)
+    network = Network([N_INPUTS, 8, 8, 1], recipe, Again())
+    kept = (np.random.default_rng(5).random((N_ROWS, 8), dtype=np.float32) >= 0.4) / 0.6
+    assert 0.4 < (kept > 0).mean() < 0.8
+
+    def loss(parameters: np.ndarray) -> float:
+        signal = rows.astype(np.float64)
+        weights, biases = network.layers(parameters)
+        for layer, bias in zip(weights[:-1], biases[:-1], strict=True):
+            signal = signal @ layer + bias
+            activate(signal, "selu")
+            signal *= kept
+        outcome = signal @ weights[-1] + biases[-1]
+        return float(np.mean(0.5 * (outcome - y) ** 2 * weight))
+
+    gradient = network.gradient(rows, y, weight).astype(np.float64)
+    parameters = network.parameters.astype(np.float64)
+    for number in range(0, len(parameters), 3):
+        shift = np.zeros_like(parameters)
+        shift[number] = 1e-5
+        difference = (loss(parameters + shift) - loss(parameters - shift)) / 2e-5
+        assert gradient[number] == pytest.approx(difference, rel=2e-3, abs=2e-4)
+
+
+def test_a_step_is_adams_with_decay_of_weights_and_slower_biases() -> None:
+    recipe = Recipe("binary", "relu", 0.02, lambda progress: 0.5, True, 0.95, 0.3, 0.0)
+    network = Network([N_INPUTS, 8, 1], recipe, np.random.default_rng(0))
+    n_weights = N_INPUTS * 8 + 8
+    pace = np.concatenate([np.ones(n_weights), np.full(8 + 1, 0.1), np.full(N_INPUTS, 6.0)])
+    expected = network.parameters.astype(np.float64)
+    mean, variance = np.zeros_like(expected), np.zeros_like(expected)
+    for number in range(1, 6):
+        rows, y, weight = batch("binary", seed=number)
+        gradient = network.gradient(rows, y, weight).astype(np.float64)
+        mean = 0.9 * mean + 0.1 * gradient
+        variance = 0.95 * variance + 0.05 * gradient**2
+        expected[:n_weights] *= 1.0 - 0.01 * 0.3
+        expected -= 0.01 * pace * (mean / (1 - 0.9**number)) / (np.sqrt(variance / (1 - 0.95**number)) + 1e-8)
+        network.step(rows, y, weight, 0.5)
+        assert network.parameters == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 @settings(max_examples=50, deadline=None)
@@ -101,8 +154,8 @@ def test_an_activation_and_its_derivative_agree(at: float, activation: Activatio
     if abs(at) < 1e-3:
         return
     signal = np.array([[at - 1e-5, at, at + 1e-5]])
-    derivative = activate(signal, activation)[0, 1]
-    assert derivative == pytest.approx((signal[0, 2] - signal[0, 0]) / 2e-5, rel=1e-3, abs=1e-6)
+    activate(signal, activation)
+    assert slope(signal, activation)[0, 1] == pytest.approx((signal[0, 2] - signal[0, 0]) / 2e-5, rel=1e-3, abs=1e-6)
 
 
 @settings(max_examples=50, deadline=None)
