@@ -142,7 +142,7 @@ def _train(data: TrainingData) -> FittedNetwork:
         if best is None or loss is None or stopper.best_round == done:
             best = fitted
         # Where the clock ends it, the learning rate comes down before: its peak is no place to stop.
-        planned = min(planned, done + int(_OF_THE_TIME * data.deadline.remaining() * done / (time.monotonic() - start)))
+        planned = min(epochs, done + int(_OF_THE_TIME * data.deadline.remaining() * done / (time.monotonic() - start)))
         if stop:
             break
     if best is None:
