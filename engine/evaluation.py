@@ -20,9 +20,8 @@ _REFIT_SHARE = 0.5
 _REFIT_SHARE_OF: dict[str, float] = {"forest": 0.8, "linear": 0.8, "network": 0.7, "svm": 1.0}
 """Seconds of a fit with all threads per second of one on (mostly) one thread, which also has rounds beyond the best. Seen on two
 threads, 275 members of 47 runs: boosters 0.4 from 5,000 rows on, 0.6 on 1,100; linear models 0.1 to 1.2, four of five below 0.7;
-forests 0.4 to 0.9, most near 0.5. Full-depth trees grow faster than their rows, and
-a forest takes about as long to save as a third of its fit; support vector machines and networks use one thread, and networks
-have hardly any rounds beyond the best."""
+forests 0.4 to 0.9, most near 0.5. Full-depth trees grow faster than their rows, and a forest takes about as long to save as a third
+of its fit; support vector machines and networks use one thread, and networks have hardly any rounds beyond the best."""
 _PROPORTIONAL_GROWTH, _GROWTH_BEYOND = 2.0, 0.75
 """Up to this growth of the rows a fit takes as many times as long; beyond, its time grows by this power: what boosters do for
 each leaf and each column weighs less (seen: half of a proportional estimate at 4 to 12 times the rows)."""

@@ -15,8 +15,9 @@ from typing import Literal
 
 import numpy as np
 
+from ..task import TaskKind
+
 Activation = Literal["relu", "selu"]
-Loss = Literal["regression", "binary", "multiclass"]
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 _SCALE_PACE, _BIAS_PACE = 6.0, 0.1
@@ -54,7 +55,7 @@ class Recipe:
         Share of the hidden units that is left out of a step.
     """
 
-    loss: Loss
+    kind: TaskKind
     activation: Activation
     learning_rate: float
     schedule: Callable[[float], float]
@@ -93,6 +94,8 @@ class Network:
         self._pace[: self._n_weights] = 1.0
         self._pace[self._ends[-2] :] = _SCALE_PACE if recipe.scaled_inputs else 0.0
         self._gradient, self._mean, self._variance = (np.zeros_like(self.parameters) for _ in range(3))
+        # Views of arrays that only ever change in place: making them at every step is work a small batch feels.
+        self._values, self._slopes = self._parts(self.parameters), self._parts(self._gradient)
         self._steps = 0
 
     def _parts(self, values: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
@@ -121,8 +124,8 @@ class Network:
         Half the squared error for values, the log loss for classes. Takes rows (n, n_inputs) float32, y (n, n_outputs) with one
         column per class where there are several, and weight (n, 1).
         """
-        weights, biases, scales = self._parts(self.parameters)
-        slopes, bias_slopes, scale_slopes = self._parts(self._gradient)
+        weights, biases, scales = self._values
+        slopes, bias_slopes, scale_slopes = self._slopes
         signals, derivatives = [rows * scales if self.recipe.scaled_inputs else rows], []
         for layer in range(self._n_layers - 1):
             signal = signals[-1] @ weights[layer]
@@ -166,9 +169,9 @@ class Network:
         """Derivative of the loss by the outcome, up to a factor."""
         from scipy.special import expit, softmax
 
-        if self.recipe.loss == "regression":
+        if self.recipe.kind == "regression":
             return np.asarray(outcome - y)
-        return np.asarray((expit(outcome) if self.recipe.loss == "binary" else softmax(outcome, axis=1)) - y)
+        return np.asarray((expit(outcome) if self.recipe.kind == "binary" else softmax(outcome, axis=1)) - y)
 
     def _move(self, rate: float) -> None:
         """One step of Adam (Kingma and Ba 2015) along the gradient."""

@@ -54,6 +54,11 @@ class Stopper:
             self.cut = True
         return self.cut
 
+    def reachable(self, share: float) -> int:
+        """Rounds that can be done in all, at the pace so far, in this share of the time left."""
+        elapsed = time.monotonic() - self._start
+        return self.done + int(share * self._deadline.remaining() * self.done / elapsed)
+
     def require_rounds(self, learner: str) -> None:
         """Raise `DeadlinePassed` where not one round was finished."""
         if not self.done:

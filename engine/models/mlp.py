@@ -6,7 +6,6 @@ and the average of the weights (an exponential mean over epochs; Polyak and Judi
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,7 +63,7 @@ class FittedNetwork:
         scores = (signal @ self.weights[-1] + self.biases[-1]).astype(np.float64)
         if self.kind == "regression":
             return np.asarray(scores * self.spread + self.centre)
-        if self.kind == "binary":
+        if scores.shape[1] == 1:
             return np.hstack([expit(-scores), expit(scores)])
         return np.asarray(softmax(scores, axis=1))
 
@@ -117,13 +116,12 @@ def _train(data: TrainingData) -> FittedNetwork:
     batch = min(int(params["batch_size"] or 32), len(rows))
     epochs = data.rounds or (int(params["epochs"] or 100) if data.early is not None else _EPOCHS_UNGUIDED)
     n_steps = -(-len(rows) // batch)
-    stopper = Stopper(data.deadline, patience=epochs if values else 8)
     held_out = None if data.early is None else taming.apply(data.early.X, np.float32)
+    stopper = Stopper(data.deadline, patience=epochs if values else 8)
     kept = network.parameters
     best: FittedNetwork | None = None
     # The learning rate runs its whole course in so many epochs, also where a refit has fewer.
     done, planned = 0, epochs
-    start = time.monotonic()
     while done < planned:
         order = random.permutation(len(rows))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -142,7 +140,7 @@ def _train(data: TrainingData) -> FittedNetwork:
         if best is None or loss is None or stopper.best_round == done:
             best = fitted
         # Where the clock ends it, the learning rate comes down before: its peak is no place to stop.
-        planned = min(epochs, done + int(_OF_THE_TIME * data.deadline.remaining() * done / (time.monotonic() - start)))
+        planned = min(epochs, stopper.reachable(_OF_THE_TIME))
         if stop:
             break
     if best is None:
@@ -154,7 +152,7 @@ def _train(data: TrainingData) -> FittedNetwork:
 def _recipe(data: TrainingData) -> Recipe:
     params, values = data.params, data.kind == "regression"
     return Recipe(
-        loss=data.kind,
+        kind=data.kind,
         activation="selu" if values else "relu",
         learning_rate=float(params["learning_rate"] or 0.01),
         schedule=falling_four_times if values else steady,

@@ -17,7 +17,7 @@ from mle_star.engine.shape import DataShape
 from mle_star.engine.task import resolve_metric
 
 
-def fit(n_rows: int, budget_s: float, rounds: int | None = None, **params: ParamValue) -> FittedModel:
+def fit(n_rows: int, budget: float | Deadline, rounds: int | None = None, **params: ParamValue) -> FittedModel:
     random = np.random.default_rng(0)
     X = pd.DataFrame(random.normal(size=(n_rows, 20)).astype(np.float32)).add_prefix("f")
     y = X["f0"].to_numpy(np.float64) * 3.0 + np.sin(2.0 * X["f1"].to_numpy(np.float64))
@@ -29,7 +29,7 @@ def fit(n_rows: int, budget_s: float, rounds: int | None = None, **params: Param
         TrainingData(
             X=X.iloc[held:], y=y[held:], weight=None, kind="regression", n_classes=0,
             metric=resolve_metric("rmse", "regression"), params={**defaults, **params}, seed=0, threads=1,
-            deadline=Deadline(budget_s), early=early, rounds=rounds,
+            deadline=budget if isinstance(budget, Deadline) else Deadline(budget), early=early, rounds=rounds,
         )
     )  # fmt: skip
 
@@ -81,8 +81,12 @@ def test_with_time_enough_a_fit_is_whole_and_the_clock_has_no_say(course: list[f
     assert np.array_equal(first.predict(rows), again.predict(rows))
 
 
-def test_a_whole_fit_that_ends_with_the_clock_is_not_cut() -> None:
-    fitted = fit(2_000, 300.0, rounds=3)
+def test_a_whole_fit_that_ends_with_the_clock_is_not_cut(course: list[float]) -> None:
+    class EndsWithTheLastStep(Deadline):
+        def remaining(self) -> float:
+            return 0.0 if course and course[-1] > 0.97 else 300.0
+
+    fitted = fit(2_000, EndsWithTheLastStep(300.0), rounds=3)
     assert (fitted.rounds, fitted.cut) == (3, False)
 
 
@@ -97,3 +101,8 @@ def test_a_network_saved_before_there_was_a_choice_of_activations_still_predicts
     old.__dict__.update(state)
     rows = pd.DataFrame(np.ones((3, 20), dtype=np.float32)).add_prefix("f")
     assert np.isfinite(old.predict(rows)).all()
+    # With two of several classes present the library had one output.
+    old.kind = "multiclass"
+    chances = old.predict(rows)
+    assert chances.shape == (3, 2)
+    assert chances.sum(axis=1) == pytest.approx(1.0)
