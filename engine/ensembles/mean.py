@@ -1,8 +1,9 @@
-"""The plain average of the best few: no weights to overfit, and hard to beat where the past is no sure guide to the future.
+"""The average of the best few, by how near each is to the best alone: no weights to overfit, and hard to beat where the past is no
+sure guide to the future.
 
-Members are taken in the order of their own scores; the number of them that scores best as an average is kept, four at least as far
-as they are nearly as good as the best. Estimated weights lose to equal ones wherever they are unsure, as under drift (Stock, Watson
-2004; Smith, Wallis 2009).
+Estimated weights lose to equal ones wherever they are unsure, as under drift (Stock, Watson 2004; Smith, Wallis 2009). So members
+that are as good as the best have equal shares; the share falls to nothing for one that is clearly worse. With a bound instead, a
+member near it would change the outcome by being, in this run, just within or just beyond it.
 """
 
 from __future__ import annotations
@@ -14,29 +15,20 @@ from ..task import Task
 from ._quick_scores import QuickLoss
 from ._weighted import FittedWeights
 
-_FEWEST = 4
 _MOST = 8
-_NEARLY = 0.12
-"""Of what the best member gains over a constant, what another one may lack to have its share however the average scores."""
+_BEHIND = 0.15
+"""Of what the best member gains over a constant, what another one may lack before its share is nothing."""
 
 
 def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsemble:
     loss = QuickLoss(y, task)
     losses = np.array([loss(member) for member in stack])
-    order = np.argsort(losses, kind="stable")[:_MOST]
-    best_alone = losses[order[0]]
-    room = loss(np.broadcast_to(_constant(y, task), stack.shape[1:])) - best_alone
-    nearly_as_good = int((losses[order] - best_alone <= _NEARLY * max(room, 0.0)).sum())
-    fewest = min(_FEWEST, max(nearly_as_good, 1))
-    total = np.zeros(stack.shape[1:])
-    best_loss, best = np.inf, len(order)
-    for size, member in enumerate(order, start=1):
-        total += stack[member]
-        if size >= fewest and (merged := loss(total / size)) < best_loss:
-            best_loss, best = merged, size
-    weights = np.zeros(len(stack))
-    weights[order[:best]] = 1.0
-    return FittedWeights.of(weights)
+    behind = losses - losses.min()
+    room = loss(np.broadcast_to(_constant(y, task), stack.shape[1:])) - losses.min()
+    # Where the best is no better than a constant, only those that are as good share the outcome.
+    shares = np.clip(1.0 - behind / (_BEHIND * room), 0.0, None) if room > 0.0 else (behind <= 0.0).astype(np.float64)
+    shares[np.argsort(-shares, kind="stable")[_MOST:]] = 0.0
+    return FittedWeights.of(shares)
 
 
 def _constant(y: np.ndarray, task: Task) -> np.ndarray:
@@ -50,7 +42,7 @@ def _constant(y: np.ndarray, task: Task) -> np.ndarray:
 ENSEMBLE = Ensemble(
     key="mean",
     title="Mean",
-    summary="Averages the best few members' predictions with equal weights.",
+    summary="Averages the best few members' predictions, each by how near it is to the best alone.",
     fit=_fit,
     priority=20,
     members="one_per_learner",

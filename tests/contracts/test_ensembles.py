@@ -260,24 +260,35 @@ def test_many_rows_and_classes_take_about_a_second(key: str, n_members: int, met
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
-def test_the_mean_takes_the_best_few_with_equal_weights(kind: TaskKind) -> None:
+def test_the_mean_takes_the_best_few_each_by_how_near_it_is_to_the_best(kind: TaskKind) -> None:
     # Their noise grows so slowly that the first ones are nearly as good as each other.
     stack, y = members(kind, n_members=60, n_rows=1_000)
     stack, hopeless = stack[:12], np.roll(stack[-1:], 7, axis=1)
-    weights = STRATEGIES["mean"].fit(np.concatenate([hopeless, stack]), y, task_of(kind), 0).weights
+    task = task_of(kind)
+    weights = STRATEGIES["mean"].fit(np.concatenate([hopeless, stack]), y, task, 0).weights
     assert weights is not None
     used = [weight for weight in weights if weight > 0.0]
     assert 4 <= len(used) <= 8
-    assert used == pytest.approx([1.0 / len(used)] * len(used))
     assert weights[0] == 0.0
-    assert weights[1] > 0.0
+    gains = np.array([task.metric.gain(task.metric.score(y, member), 0.0) for member in stack])
+    order = np.argsort(-gains)
+    shares = np.array(weights[1:])[order]
+    assert (np.diff(shares) <= 1e-12).all()
+    assert shares[0] > shares[len(used) - 1] > 0.0
 
 
-@pytest.mark.parametrize(("behind", "n_used"), [(1.05, 4), (3.0, 2)])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_members_that_are_as_good_as_each_other_have_equal_shares_in_the_mean(kind: TaskKind) -> None:
+    stack, y = members(kind, n_members=3, n_rows=400)
+    four = np.repeat(stack[:1], 4, axis=0)
+    assert STRATEGIES["mean"].fit(four, y, task_of(kind), 0).weights == (0.25,) * 4
+
+
+@pytest.mark.parametrize(("behind", "n_used"), [(1.05, 5), (3.0, 2)])
 def test_the_mean_gives_no_share_to_members_far_behind_only_to_have_four(behind: float, n_used: int) -> None:
     random = np.random.default_rng(0)
     y, error = random.normal(size=(2, 2_000))
-    # All err together, so that every further member makes the average worse.
+    # All err together: a further member makes the average worse, a little or much.
     stack = np.stack([y + 0.5 * times * error for times in (1.0, 1.01, behind, 1.01 * behind, 1.02 * behind)])
     weights = STRATEGIES["mean"].fit(stack[:, :, None], y, task_of("regression"), 0).weights
     assert weights is not None
