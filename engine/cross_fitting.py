@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from .deadline import Deadline
 from .errors import DeadlinePassed
@@ -27,12 +26,11 @@ def cross_fitted_scores(
     """
     folds = [fold for fold in experiment.evaluator.folds if fold.repeat == 0]
     y, task = experiment.dataset.y, experiment.task
-    at_once = min(experiment.resources.threads, len(folds))
-    waves = -(-len(folds) // at_once)
+    scores = []
     started = deadline.elapsed()
-
-    def score(number: int) -> float:
-        fold = folds[number]
+    for number, fold in enumerate(folds):
+        if number and (deadline.elapsed() - started) / number * (len(folds) + 1 - number) > deadline.remaining():
+            raise DeadlinePassed(f"{strategy.key} would take longer than the time left")
         others = folds[:number] if experiment.split.kind == "time" else folds[:number] + folds[number + 1 :]
         held = stack_of(members, fold.valid)
         if others:
@@ -40,14 +38,7 @@ def cross_fitted_scores(
             prediction = strategy.fit(stack_of(members, rows), y[rows], task, experiment.seed).combine(held)
         else:
             prediction = _middle(held, task)
-        return task.metric.score(y[fold.valid], prediction)
-
-    scores: list[float] = []
-    for wave in range(waves):
-        if wave and (deadline.elapsed() - started) / wave * (waves + 1 - wave) > deadline.remaining():
-            raise DeadlinePassed(f"{strategy.key} would take longer than the time left")
-        numbers = range(wave * at_once, min((wave + 1) * at_once, len(folds)))
-        scores += Parallel(n_jobs=at_once, backend="threading")(delayed(score)(number) for number in numbers)
+        scores.append(task.metric.score(y[fold.valid], prediction))
     return tuple(scores)
 
 

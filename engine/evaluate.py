@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_KEPT_TABLES, _KEPT_BYTES_LEAST, _KEPT_BYTES_MOST = 3, 1 << 26, 1 << 30
+_KEPT_TABLES, _KEPT_BYTES_LEAST, _KEPT_BYTES_MOST = 3, 40 << 20, 1 << 30
 """Memory for transformed folds: so many times the table, within bounds."""
 _KNOWN_BYTES = 1 << 28
 """Out-of-fold predictions held in memory; those beyond are read from the cache on disk when they are wanted."""
