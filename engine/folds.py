@@ -19,6 +19,10 @@ from .plugins import Positions
 
 _ARRAYS = ("development", "holdout", "groups", "order", "strata")
 
+_FEWEST_PARTS = 10
+_SAMPLE_AT_MOST = 1.25
+"""Groups or points in time that a sample has at least, where there are so many, and the most it may have of the rows it was to."""
+
 SplitKind = Literal["stratified", "plain", "group", "time"]
 
 
@@ -112,14 +116,30 @@ class Split:
         )
 
     def subsample(self, n_rows: int) -> np.ndarray:
-        """Positions of about `n_rows` development rows by the split's rule: the newest for `time`, whole groups for `group`."""
+        """Positions of about `n_rows` development rows by the split's rule (see `sample`)."""
         return self.sample(self.development, n_rows / len(self.development))
 
     def sample(self, positions: np.ndarray, fraction: float) -> np.ndarray:
-        """About this fraction of the positions, drawn by the split's rule: the newest for `time`, whole groups for `group`."""
+        """About this fraction of the positions, drawn by the split's rule: the newest for `time`, whole groups for `group`.
+
+        Where these are few and large, some rows of each instead: of all groups, or of the newest points in time. A sample can be
+        cut into as many folds as its rows could, up to ten.
+        """
         if fraction >= 1.0:
             return positions
-        return positions[self.inner_holdout(positions, fraction, self.seed)[1]]
+        drawn = positions[self.inner_holdout(positions, fraction, self.seed)[1]]
+        codes = {"group": self.groups, "time": self.order}.get(self.kind)
+        if codes is None or (
+            len(np.unique(codes[drawn])) >= _FEWEST_PARTS and len(drawn) <= _SAMPLE_AT_MOST * fraction * len(positions)
+        ):
+            return drawn
+        wide = positions
+        if self.kind == "time":
+            points = np.unique(codes[positions])
+            wide = positions[codes[positions] >= points[-min(_FEWEST_PARTS, len(points))]]
+        share = min(1.0, fraction * len(positions) / len(wide))
+        thinned = wide[take_strata(codes[wide], share, np.random.default_rng(self.seed))] if share < 1.0 else wide
+        return thinned[np.argsort(codes[thinned], kind="stable")] if self.kind == "time" else thinned
 
     def save(self, path: Path) -> None:
         """Write the split as plain arrays; `load` gives it back with the same key."""

@@ -171,3 +171,30 @@ def test_a_saved_split_comes_back_with_the_same_key(tmp_path: Path) -> None:
     assert saved.key != replace(saved, strata=None).key
     saved.save(tmp_path / "split.npz")
     assert Split.load(tmp_path / "split.npz").key == saved.key
+
+
+@pytest.mark.parametrize("kind", ["group", "time"])
+@pytest.mark.parametrize("n_parts", [3, 5, 24])
+def test_a_sample_of_few_large_groups_or_points_in_time_can_still_be_cut_into_folds(kind: str, n_parts: int) -> None:
+    values = np.repeat(np.arange(n_parts), 24_000 // n_parts)
+    chosen = split(kind, len(values), values)
+    drawn = chosen.subsample(1_000)
+    assert 800 <= len(drawn) <= 1_250
+    assert len(np.unique(drawn)) == len(drawn)
+    assert len(chosen.folds(3, rows=drawn)) >= 2
+    parts = np.unique(values[drawn])
+    if kind == "time":
+        # The newest ones, in time order.
+        assert parts.tolist() == list(range(n_parts))[-10:]
+        assert (np.diff(values[drawn]) >= 0).all()
+    else:
+        assert len(parts) == n_parts
+
+
+def test_a_sample_of_many_groups_takes_whole_ones_and_of_many_days_the_newest() -> None:
+    values = np.repeat(np.arange(1_000), 20)
+    groups = split("group", len(values), values).subsample(2_000)
+    counts = np.bincount(values[groups], minlength=1_000)
+    assert set(counts.tolist()) == {0, 20}
+    days = split("time", len(values), values).subsample(2_000)
+    assert np.unique(values[days]).tolist() == list(range(900, 1_000))
