@@ -33,6 +33,7 @@ from .shape import DataShape
 from .solution import Block, Solution
 from .table import Table
 from .task import Task
+from .unit_scale import UnitScale
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class FittedSolution:
     seconds: float = 0.0
     n_rows: int = 0
     """Rows it was fitted on."""
+    scale: UnitScale | None = None
+    """What the learner's values stand in, where the target's own size would have been too much for it."""
 
     def predict_table(self, table: Table) -> np.ndarray:
         """Raw feature rows → (n_rows, n_outputs) probabilities or values."""
@@ -80,6 +83,8 @@ class FittedSolution:
             wide = np.zeros((len(prediction), self.n_outputs))
             wide[:, self.present] = prediction
             prediction = wide
+        if self.scale is not None:
+            prediction = self.scale.inverse(prediction)
         return self.target.inverse(prediction) if self.target else prediction
 
 
@@ -155,6 +160,9 @@ def fit_adapted(
             raise TypeError(f"{target_block.name} is not a target component")
         target = component.fit_target(y, {**component.defaults, **dict(target_block.params)}, context)
         fitted_y, weight = target.transform(y), target.weights(y)
+    scale = UnitScale.of(fitted_y) if regression else None
+    if scale is not None:
+        fitted_y = scale.apply(fitted_y)
 
     def fit(fit_rows: np.ndarray | None, early_rows: np.ndarray | None, rounds: int | None) -> FittedModel:
         """Fit the learner on some of the rows (None: all), stopping early on others."""
@@ -196,7 +204,7 @@ def fit_adapted(
             fit_rows, held = None, None
     part = FittedSolution(
         solution, setting.task.n_outputs, regression, transforms, adapter, present, target,
-        fit(fit_rows, held if wants_early else None, rounds), None,
+        fit(fit_rows, held if wants_early else None, rounds), None, scale=scale,
     )  # fmt: skip
     if post_block is not None and held is not None:
         component = registry.component("post", post_block.component)

@@ -267,7 +267,8 @@ class _Inspection:
         found = paired_comparison(self.choice.scores, old, metric, ratio)
         reference = float(np.mean(old))
         # A dummy's R² is about zero; the gain is then a share of the new score instead.
-        scale = max(abs(reference), 0.01 * abs(self.choice.mean)) if abs(reference) > 1e-6 else abs(self.choice.mean)
+        is_nothing = metric.key == "r2" and abs(reference) <= 1e-6
+        scale = abs(self.choice.mean) if is_nothing else max(abs(reference), 0.01 * abs(self.choice.mean))
         share = found.mean_gain / scale if scale > 0 else 0.0
         name = baseline.evaluation.solution.model.component
         return Improvement(name, reference, found.mean_gain, found.interval, share, found.p_value)
