@@ -19,6 +19,10 @@ from .task import CLASSIFICATION, TaskKind
 _MAX_INTEGER_CLASSES = 20
 _ROWS_PER_CLASS = 5
 _USUAL_FOLDS = 5
+_IN_ORDER = frozenset(
+    {"no", "yes", "n", "y", "false", "true", "f", "t", "negative", "positive", "neg", "pos", "off", "on"}
+)
+"""Words (lower case) whose alphabetical order has the positive one of two labels last."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class CleanTarget:
     y : ndarray (n_kept,)
         float64 values, or int64 codes into `classes`.
     classes : tuple of str
-        Labels as written in the file, sorted (by value when they are numbers); empty for regression.
+        Labels as written in the file, sorted (by value when they are numbers); of two the positive one comes last (see
+        `_positive_last`). Empty for regression.
     keep : ndarray (n_rows,) bool
         Rows with a known target.
     """
@@ -128,10 +133,14 @@ def _infer(cells: Cells, name: str) -> tuple[TaskKind, str]:
 
 
 def _labels(name: str, kind: TaskKind, reason: str, cells: Cells, asked: bool) -> CleanTarget:
-    words, codes = cells.distinct
+    words, codes, written, issues = _known_labels(name, cells, every_word=asked and kind == "multiclass")
     keep = codes >= 0
     n_known = int(keep.sum())
     n_classes = len(words)
+    if n_classes == 1:
+        raise InvalidInput(
+            f"expected a target that varies, {name!r} is always {words.iat[0][:40]!r}; choose another column"
+        )
     if kind == "binary" and n_classes != 2:
         raise InvalidInput(
             f"expected two classes for a binary task, {name!r} has {n_classes}; ask for multiclass or clean the labels"
@@ -143,12 +152,14 @@ def _labels(name: str, kind: TaskKind, reason: str, cells: Cells, asked: bool) -
         raise InvalidInput(
             f"expected classes with two rows or more each, {name!r} has {n_classes} in {n_known} rows; {hint}"
         )
-    order = level_order(words)
+    order = _positive_last(words, np.bincount(codes[keep], minlength=n_classes), level_order(words))
     place = np.empty(n_classes, dtype=np.int64)
     place[order] = np.arange(n_classes)
     y = place[codes[keep]]
-    classes = tuple(str(word) for word in cells.as_written().iloc[order])
-    issues = _missing_targets(name, keep)
+    classes = tuple(str(word) for word in written.iloc[order])
+    if n_classes == 2:
+        reason = f"{reason}; {classes[1]} counts as the positive one"
+    issues = [*_missing_targets(name, keep), *issues]
     counts = np.bincount(y, minlength=n_classes)
     rare = np.flatnonzero(counts < _USUAL_FOLDS)
     if len(rare):
@@ -158,6 +169,36 @@ def _labels(name: str, kind: TaskKind, reason: str, cells: Cells, asked: bool) -
         )
         issues.append(Issue("rare_classes", name, int(counts[rare].sum()), message))
     return CleanTarget(kind, reason, y, classes, keep, tuple(issues))
+
+
+def _known_labels(name: str, cells: Cells, every_word: bool) -> tuple[pd.Series, np.ndarray, pd.Series, list[Issue]]:
+    """Distinct labels, each row's position among them (−1: missing), how they are written, and what was left out: among numbers a
+    word is no label, unless every word was asked for."""
+    (words, codes), written = cells.distinct, cells.as_written()
+    are_words = cells.numbers is None and cells.dates is None and not every_word
+    numerals = looks_numeric(words, cells.counts) if are_words else None
+    if numerals is None or not np.isnan(numerals.values).any():
+        return words, codes, written, []
+    known = np.isfinite(numerals.values)
+    place = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)
+    return words[known], place[codes], written[known], _dirty_targets(name, words, cells.counts, numerals.junk)
+
+
+def _positive_last(words: pd.Series, counts: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Of two labels that neither a number nor a usual word puts in order, let the rarer one be the positive one (`fraud` and not
+    `legit`): it is what F1 and average precision ask about."""
+    lowered = set(words.str.lower())
+    if len(words) != 2 or not lowered.isdisjoint(_IN_ORDER) or pd.to_numeric(words, errors="coerce").notna().all():
+        return order
+    return order[::-1] if counts[order[1]] > counts[order[0]] else order
+
+
+def _dirty_targets(name: str, words: pd.Series, counts: np.ndarray, junk: np.ndarray) -> list[Issue]:
+    count = int(counts[junk].sum())
+    if not count:
+        return []
+    shown = ", ".join(words[junk].head(3))
+    return [Issue("dirty_target", name, count, f"{count} targets are not numbers ({shown}): rows left out")]
 
 
 def _values(name: str, reason: str, cells: Cells) -> CleanTarget:
@@ -173,12 +214,7 @@ def _values(name: str, reason: str, cells: Cells) -> CleanTarget:
             wrong = ", ".join(words[read_numerals(words.head(1000)).junk.nonzero()[0][:3]])
             raise InvalidInput(f"expected numbers for regression, {name!r} holds {wrong}; ask for a classification")
         numbers = np.append(numerals.values, np.nan)[codes]
-        count = int(cells.counts[numerals.junk].sum())
-        if count:
-            shown = ", ".join(words[numerals.junk].head(3))
-            issues.append(
-                Issue("dirty_target", name, count, f"{count} targets are not numbers ({shown}): rows left out")
-            )
+        issues = _dirty_targets(name, words, cells.counts, numerals.junk)
     keep = np.isfinite(numbers)
     y = numbers[keep].astype(np.float64)
     if len(y) < 2 or y.min() == y.max():

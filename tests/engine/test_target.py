@@ -54,6 +54,44 @@ def test_rare_classes_are_kept_and_reported() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        (["fraud"] * 10 + ["legit"] * 90, ("legit", "fraud")),
+        (["fraud"] * 90 + ["legit"] * 10, ("fraud", "legit")),
+        (["a"] * 50 + ["b"] * 50, ("a", "b")),
+        # A number or a usual word says itself which one is positive.
+        (["1"] * 90 + ["0"] * 10, ("0", "1")),
+        (["yes"] * 90 + ["no"] * 10, ("no", "yes")),
+        (["Neg"] * 10 + ["Pos"] * 90, ("Neg", "Pos")),
+    ],
+)
+def test_the_positive_label_of_two_is_the_rarer_one_and_is_named(
+    values: list[object], classes: tuple[str, str]
+) -> None:
+    target = clean_target(series(values))
+    assert target.classes == classes
+    assert f"{classes[1]} counts as the positive one" in target.reason
+    assert target.y.sum() == values.count(classes[1])
+
+
+@pytest.mark.parametrize("word", ["unknown", "-", "N.A.", "None"])
+def test_a_word_among_numbers_is_a_missing_label(word: str) -> None:
+    two = clean_target(series([*["0", "1"] * 200, *[word] * 5]))
+    assert (two.kind, two.classes, len(two.y)) == ("binary", ("0", "1"), 400)
+    assert [(issue.code, issue.count) for issue in two.issues] == [("missing_target", 5)]
+    three = clean_target(series([*["1", "2", "3"] * 100, *[word] * 5]))
+    assert (three.kind, three.classes, len(three.y)) == ("multiclass", ("1", "2", "3"), 300)
+    asked = clean_target(series([*["1", "2", "3"] * 100, *[word] * 5]), "multiclass")
+    assert len(asked.classes) == 4
+
+
+def test_junk_among_numbers_is_no_label_and_is_reported() -> None:
+    target = clean_target(series([*["0", "1"] * 200, "oops"]))
+    assert (target.kind, target.classes, len(target.y)) == ("binary", ("0", "1"), 400)
+    assert {issue.code for issue in target.issues} == {"missing_target", "dirty_target"}
+
+
+@pytest.mark.parametrize(
     ("values", "task", "message"),
     [
         (["a"] * 20, "auto", "always 'a'"),

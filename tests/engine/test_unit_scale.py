@@ -1,4 +1,4 @@
-"""The size of a target changes nothing: amperes are learnt as well as volts, and a small spread on a large offset as well as without."""
+"""The size of a target changes nothing: amperes are learnt as well as volts, and a small spread on a large offset as well."""
 
 from __future__ import annotations
 
