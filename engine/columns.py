@@ -5,7 +5,6 @@ A `ColumnSpec` is decided once, on the training file, and then reads every later
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from .cells import Cells, cells_of
 from .errors import InvalidInput
 from .issue import Issue
 from .levels import as_category
+from .names import id_name, identifies, time_name
 from .numerals import MISSING_WORDS, looks_numeric, read_numerals
 from .roles import Role
 
@@ -28,12 +28,6 @@ VALUE_ROLES = frozenset(
     {Role.NUMERIC, Role.CATEGORICAL, Role.BOOLEAN, Role.DATETIME, Role.TEXT, Role.ID, Role.CONSTANT}
 )
 
-_NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_ID_WORDS = frozenset(
-    {"id", "ids", "uuid", "guid", "key", "nbr", "idx", "index", "rowid", "userid", "customerid", "unnamed"}
-)
-_LAST_ID_WORDS = frozenset({"number", "no", "num", "hash"})
-_YEAR_NAME = re.compile(r"year|date|month|week|day|hour|time", re.IGNORECASE)
 _ROWS_PER_ID = 20
 
 
@@ -107,17 +101,6 @@ def apply_spec(spec: ColumnSpec, cells: Cells) -> tuple[pd.Series, list[Issue]]:
     return pd.Series(as_category(words, codes), name=spec.name), []
 
 
-def name_parts(name: str) -> list[str]:
-    """Cut a column name into lower-case words: `customerID` and `customer_id` give the same."""
-    return [part.lower() for part in _NAME_PARTS.findall(name)]
-
-
-def id_name(name: str) -> bool:
-    """Whether a column's name says that it holds identifiers."""
-    parts = name_parts(name)
-    return bool(parts) and (not _ID_WORDS.isdisjoint(parts) or parts[-1] in _LAST_ID_WORDS)
-
-
 # --- deciding ---------------------------------------------------------------------------------------------------------
 
 
@@ -168,13 +151,13 @@ def _counts_rows(values: np.ndarray, name: str) -> bool:
     n_rows = len(values)
     span = int(values.max()) - int(values.min()) + 1
     hinted = id_name(name)
-    if not hinted and (span > 5 * n_rows or span < n_rows or _YEAR_NAME.search(name)):
+    if not hinted and (span > 5 * n_rows or span < n_rows or time_name(name)):
         return False
     n_distinct = len(pd.unique(values))
     if n_distinct == n_rows:
         # n draws from 5n values would meet one twice with probability above 1 − exp(−n/10): no repeat means a counter.
         return hinted or (n_rows >= 20 and span == n_rows) or n_rows >= 100
-    return hinted and n_distinct >= 100 and n_rows / n_distinct <= _ROWS_PER_ID
+    return identifies(name) and n_distinct >= 100 and n_rows / n_distinct <= _ROWS_PER_ID
 
 
 def _zero_led(cells: Cells) -> bool:
@@ -195,7 +178,7 @@ def _text_role(words: pd.Series, counts: np.ndarray, name: str) -> Role:
     single = float(n_words.mean()) <= 1.05 and float(lengths.max()) <= 64
     if known >= 20 and single and share >= 0.95:
         return Role.ID
-    if single and id_name(name) and len(words) >= 100 and 1 / share <= _ROWS_PER_ID:
+    if single and identifies(name) and len(words) >= 100 and 1 / share <= _ROWS_PER_ID:
         return Role.ID
     long = float(n_words.mean()) >= 3.0 or float(lengths.mean()) >= 60.0
     if long and len(words) > 20 and share >= 0.3:

@@ -6,6 +6,7 @@ enough to matter.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ _SAMPLE = 5_000
 _MAX_SIGNALS = 40
 _TOP_CLASSES = 5
 _TIME_BLOCKS = 20
+_LONG_RUN = 10
+"""Rows of equal value, one after the other, on average: a column of so many is what a file may be sorted by."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,22 @@ def drift_over(dataset: Dataset, kind: TaskKind, column: str, seed: int) -> Drif
     return Drift(target, features, len(found.names))
 
 
-def order_dependence(y: np.ndarray, kind: TaskKind, seed: int) -> float:
-    """Correlation of the target with that of the row before it; 0.0 where shuffled rows show as much."""
+def order_dependence(y: np.ndarray, kind: TaskKind, seed: int, places: Iterable[np.ndarray] = ()) -> float:
+    """Correlation of the target with that of the row before it; 0.0 where shuffled rows show as much.
+
+    Parameters
+    ----------
+    places : iterable of ndarray (n_rows,)
+        Codes of columns the file may be sorted by: where the same code fills long runs of rows, that neighbours share what such a
+        run has in common says nothing about time, and is taken off.
+    """
     values = target_signals(_window(y), kind)
+    for codes in places:
+        runs = np.append(0, np.cumsum(np.diff(_window(codes)) != 0))
+        counts = np.bincount(runs)
+        if len(runs) >= _LONG_RUN * len(counts):
+            means = np.array([np.bincount(runs, column) for column in values.T]) / counts
+            values = _standardised(values - means.T[runs])
     observed = _lagged(values)
     generator = np.random.default_rng(seed)
     shuffled = max(_lagged(generator.permutation(values)) for _ in range(_SHUFFLES))

@@ -2,23 +2,24 @@
 
 In this order: what the user names; a date column over which the data drift; an id that repeats and whose rows are alike; row order
 that carries time (a row counter or a regular cycle, and a target that depends on the row before); else stratified or plain.
-A file that is merely sorted, by its target or by place, carries neither counter nor cycle and is shuffled.
+A file that is merely sorted, by its target or by place, is shuffled, whether or not a counter stands beside it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from .columns import id_name, name_parts
 from .dataset import NEVER, Dataset
 from .dependence import drift_over, likeness_within, order_dependence, repeats_regularly, sorted_by_target
 from .errors import InvalidInput
 from .folds import Split, SplitKind, hold_out
+from .names import identifies, names_entity, time_name
 from .roles import Role
 from .target import find_column
 from .task import CLASSIFICATION, TaskKind
@@ -31,14 +32,6 @@ _LARGE = 20_000
 _MAX_HOLDOUT = 10_000
 
 _BIRTH = re.compile(r"birth|dob\b|born", re.IGNORECASE)
-_ENTITIES = frozenset(
-    {
-        "patient", "subject", "user", "customer", "client", "household", "session", "device", "person",
-        "member", "account", "participant", "student", "donor", "speaker", "employee", "driver", "machine",
-        "engine", "worker", "player", "animal", "pid", "uid", "sid", "cid",
-    }
-)  # fmt: skip
-_COUNT_WORDS = frozenset({"num", "n", "nr", "number", "count"})
 
 
 @dataclass(frozen=True)
@@ -124,8 +117,8 @@ def _dates(dataset: Dataset, kind: TaskKind, seed: int) -> _Rule | None:
 def _ids(dataset: Dataset, kind: TaskKind, seed: int) -> _Rule | None:
     best: tuple[float, _Rule] | None = None
     for column in dataset.frame.columns:
-        entity = _names_entity(column)
-        if not (entity or id_name(column)) or dataset.feature_roles[column] not in (
+        entity = names_entity(column)
+        if not (entity or identifies(column)) or dataset.feature_roles[column] not in (
             Role.ID,
             Role.CATEGORICAL,
             Role.NUMERIC,
@@ -153,21 +146,13 @@ def _ids(dataset: Dataset, kind: TaskKind, seed: int) -> _Rule | None:
     return best[1] if best else None
 
 
-def _names_entity(name: str) -> bool:
-    """Whether a name is that of a person or thing (`patient`, `user_id`), not of something counted (`num_user`)."""
-    parts = name_parts(name)
-    if not parts or parts[0] in _COUNT_WORDS:
-        return False
-    return parts[-1] in _ENTITIES or (id_name(name) and not _ENTITIES.isdisjoint(parts))
-
-
 def _row_order(dataset: Dataset, kind: TaskKind, seed: int) -> _Rule | None:
     sign = next(
         filter(None, (_counter(dataset, name) or _cycle(dataset, name) for name in dataset.frame.columns)), None
     )
     if sign is None or sorted_by_target(dataset.y, kind):
         return None
-    correlation = order_dependence(dataset.y, kind, seed)
+    correlation = order_dependence(dataset.y, kind, seed, _places(dataset))
     if correlation < 0.1:
         return None
     reason = (
@@ -175,6 +160,14 @@ def _row_order(dataset: Dataset, kind: TaskKind, seed: int) -> _Rule | None:
         "rows are in time order, validate on later ones"
     )
     return _Rule("time", reason, order=np.arange(dataset.n_rows, dtype=np.int64))
+
+
+def _places(dataset: Dataset) -> Iterator[np.ndarray]:
+    """Columns (n_rows,) that a file may be sorted by, as codes: all but ids, dates and parts of dates."""
+    for name in dataset.frame.columns:
+        role = dataset.feature_roles[name]
+        if role in (Role.NUMERIC, Role.BOOLEAN, Role.CATEGORICAL) and not time_name(name):
+            yield pd.factorize(dataset.frame[name])[0]
 
 
 def _counter(dataset: Dataset, name: str) -> str | None:

@@ -67,6 +67,31 @@ def test_a_counted_thing_is_no_id() -> None:
     assert chosen({"households": households, "x": households + noise(), "y": households + noise()}) == ("plain", None)
 
 
+@pytest.mark.parametrize("name", ["air_quality_index", "key_skills_score", "number_of_rooms", "body_idx"])
+def test_a_measurement_with_the_name_of_a_key_or_index_is_no_id(name: str) -> None:
+    values = RNG.integers(0, 200, N)
+    columns = {name: values, "x": noise(), "y": values / 30 + noise()}
+    assert chosen(columns) == ("plain", None)
+    assert opened(columns)[0].feature_roles[name] is Role.NUMERIC
+
+
+@pytest.mark.parametrize("name", ["invoice_no", "account_number", "person_key"])
+def test_a_number_of_a_record_that_repeats_is_an_id(name: str) -> None:
+    records = np.repeat(RNG.permutation(N // 4) + 10_000, 4)
+    columns = {name: records, "x": noise(), "y": noise(N // 4)[np.repeat(np.arange(N // 4), 4)] + 0.1 * noise()}
+    assert chosen(columns) == ("group", name)
+
+
+@pytest.mark.parametrize(
+    "shop", [np.repeat(np.arange(30), N // 30), np.repeat([f"shop {i}" for i in range(30)], N // 30)]
+)
+def test_a_counter_of_a_file_sorted_by_place_is_no_time(shop: np.ndarray) -> None:
+    y = np.repeat(noise(30), N // 30) + noise()
+    assert chosen({"id": np.arange(1, N + 1), "shop": shop, "x": noise(), "y": y}) == ("plain", None)
+    # The same rows with a walk on top do follow each other.
+    assert chosen({"id": np.arange(1, N + 1), "shop": shop, "x": noise(), "y": y + walk()}) == ("time", None)
+
+
 def test_a_row_counter_and_a_target_that_follows_the_row_before_give_time() -> None:
     load = np.sin(np.arange(N) / 9) + 0.5 * noise()
     columns = {"row_id": np.arange(N), "x": noise(), "y": np.where(load > 0, "up", "down")}
