@@ -100,7 +100,10 @@ class Cells:
 def cells_of(column: pd.Series) -> Cells:
     """Look at a raw column of any dtype."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
+        # A cell without a category is missing, whatever the categories are.
+        column = pd.Series(column.cat.categories.array).reindex(column.cat.codes).reset_index(drop=True)
+    if isinstance(column.dtype, pd.PeriodDtype):
+        column = column.dt.to_timestamp()
     dtype = column.dtype
     if pd.api.types.is_datetime64_any_dtype(dtype):
         return Cells(dates=naive(column).reset_index(drop=True))
@@ -114,6 +117,8 @@ def cells_of(column: pd.Series) -> Cells:
         return Cells(numbers=numbers, integers=column.to_numpy(dtype=np.int64) if exact else None)
     if pd.api.types.is_object_dtype(dtype):
         return _of_objects(column)
+    if not pd.api.types.is_string_dtype(dtype):
+        return _of_text(_object_texts(column))
     return _of_text(pa.array(column, type=pa.string(), from_pandas=True))
 
 

@@ -126,6 +126,9 @@ def _decide(cells: Cells, name: str) -> tuple[ColumnSpec, list[Issue]]:
         if found[1]:
             message = f"{name} could be day/month or month/day; read as {found[0]}: give ISO dates to be sure"
             issues.append(Issue("ambiguous_dates", name, known, message))
+        if dates.OR in found[0]:
+            message = f"{name} mixes two formats of dates ({found[0]}); read by both: write ISO dates to be sure"
+            issues.append(Issue("mixed_dates", name, known, message))
         return ColumnSpec(name, Role.DATETIME, date_format=found[0]), issues
     return ColumnSpec(name, _text_role(words, counts, name)), []
 
@@ -260,8 +263,13 @@ def _datetime(spec: ColumnSpec, cells: Cells) -> tuple[pd.Series, list[Issue]]:
         if numbers is None:
             words, codes = cells.distinct
             numbers = np.append(read_numerals(words, False).values, np.nan)[codes]
-        parsed = dates.from_epoch(numbers, spec.date_format)
-        return parsed.rename(spec.name), []
+        parsed = dates.from_epoch(numbers, spec.date_format).rename(spec.name)
+        if not parsed.isna().any():
+            return parsed, []
+        words, codes = cells.distinct
+        lost = np.bincount(codes[(codes >= 0) & parsed.isna().to_numpy()], minlength=len(words)) > 0
+        lost &= ~words.str.lower().isin(MISSING_WORDS).to_numpy(dtype=bool)
+        return parsed, _dirty_words(spec, words[lost], int(cells.counts[lost].sum()), f"a date ({spec.date_format})")
     words, codes = cells.distinct
     parsed = dates.parse(words, spec.date_format)
     junk = parsed.isna().to_numpy() & ~words.str.lower().isin(MISSING_WORDS).to_numpy(dtype=bool)

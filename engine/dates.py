@@ -17,13 +17,16 @@ EPOCHS: dict[str, Literal["s", "ms", "us", "ns"]] = {
     "epoch_ns": "ns",
 }
 COMPACT = "%Y%m%d"
+OR = " or "
+"""Stands between the two formats of a column that mixes them."""
 
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 _DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%Y/%m/%d", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y")
 _NAMED_MONTHS = ("%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y")
 FORMATS = tuple(day + time for day, time in product((*_DAYS, *_NAMED_MONTHS), _TIMES))
 
-_ISO_LIKE = re.compile(r"\d{4}-\d{1,2}(-\d{1,2}([T ]\d{1,2}:\d{2}.*)?)?")
+_ISO_LIKE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?|(1[89]|2[01])\d{2}-\d{1,2}")
+"""A year and a month alone are taken for a date in the years 1800 to 2199 only: `4711-08` is a code."""
 _DATE_LIKE = re.compile(r"(\d{1,4}[/.\- ](\d{1,2}|[A-Za-z]{3,9})[/.\- ]\d{2,4}|[A-Za-z]{3,9} \d{1,2},? \d{4})\b.*")
 _DATE_NAME = re.compile(r"(date|day|time|timestamp|datetime|epoch|dt|ts|created|updated|at)$", re.IGNORECASE)
 _SAMPLE = 200
@@ -31,7 +34,17 @@ _ENOUGH = 0.95
 
 
 def parse(texts: pd.Series, date_format: str) -> pd.Series:
-    """Read texts as naive datetimes; what does not fit is NaT. Zones are turned into UTC and dropped."""
+    """Read texts as naive datetimes; what does not fit is NaT. Zones are turned into UTC and dropped.
+
+    A format may be two, joined by `OR`: what the first one does not read is read by the second.
+    """
+    first, _, second = date_format.partition(OR)
+    if second:
+        return _parse(texts, first).fillna(_parse(texts, second))
+    return _parse(texts, date_format)
+
+
+def _parse(texts: pd.Series, date_format: str) -> pd.Series:
     return naive(pd.to_datetime(texts, format=date_format, errors="coerce", utc=date_format == ISO))
 
 
@@ -68,6 +81,10 @@ def text_format(texts: pd.Series, counts: np.ndarray) -> tuple[str, bool] | None
         return None
     if sum(bool(_ISO_LIKE.fullmatch(word)) for word in matched) >= _ENOUGH * len(matched):
         return (ISO, False) if _share(texts, counts, ISO) >= _ENOUGH else None
+    return _one_format(texts, counts, matched) or _two_formats(texts, counts, matched)
+
+
+def _one_format(texts: pd.Series, counts: np.ndarray, matched: list[str]) -> tuple[str, bool] | None:
     fitting = [
         candidate for candidate in FORMATS if _share(pd.Series(matched), np.ones(len(matched)), candidate) >= _ENOUGH
     ]
@@ -84,6 +101,21 @@ def text_format(texts: pd.Series, counts: np.ndarray) -> tuple[str, bool] | None
         # A dot separates days from months where the day comes first; slashes and dashes do not tell.
         return month_first[0], True
     return equal[0], False
+
+
+def _two_formats(texts: pd.Series, counts: np.ndarray, matched: list[str]) -> tuple[str, bool] | None:
+    """The two formats that read a column together, as where files of two systems were put into one."""
+    words = pd.Series(matched)
+    reads = {candidate: _parse(words, candidate).notna().to_numpy() for candidate in (ISO, *FORMATS)}
+    usable = [candidate for candidate, read in reads.items() if read.any()]
+    pairs = [(first, second) for number, first in enumerate(usable) for second in usable[number + 1 :]]
+    covered = [float((reads[first] | reads[second]).mean()) for first, second in pairs]
+    if not pairs or max(covered) < _ENOUGH:
+        return None
+    best = [pair for pair, share in zip(pairs, covered, strict=True) if share == max(covered)]
+    first, second = best[0]
+    joined = f"{first}{OR}{second}"
+    return (joined, len(best) > 1) if _share(texts, counts, joined) >= _ENOUGH else None
 
 
 def number_format(values: np.ndarray, name: str) -> str | None:

@@ -34,6 +34,10 @@ class Cancelled(MleStarError, RuntimeError):
     """Somebody stopped the work; what it had finished is kept."""
 
 
+class UnreadCells(UserWarning):
+    """Cells of a file to predict that cannot be read as the training table's were, and count as missing."""
+
+
 FailureKind = Literal["timeout", "memory", "error", "invalid"]
 
 

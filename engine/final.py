@@ -14,6 +14,7 @@ import json
 import logging
 import platform
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -28,15 +29,17 @@ from . import registry
 from .compare import accept, paired_comparison
 from .deadline import Deadline
 from .ensembling import LEAD, fit_ensemble
-from .errors import Cancelled, DeadlinePassed, InvalidInput, NotFound, Refused
+from .errors import Cancelled, DeadlinePassed, InvalidInput, NotFound, Refused, UnreadCells
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
 from .freed_memory import return_freed_memory
+from .issue import Issue
 from .leaderboard import best_single
 from .pipeline import FittedSolution, TrainingRows, fit_solution, predict_together
 from .plugins import FittedEnsemble
 from .schema import Schema
 from .solution import Solution
+from .table import Table
 
 log = logging.getLogger(__name__)
 
@@ -149,19 +152,39 @@ class FinalModel:
         return self.ensemble.combine(stack)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Raw rows → `prediction`, and `proba_<label>` per class for classification; one row per input row, in order."""
+        """Raw rows → `prediction`, and `proba_<label>` per class for classification; one row per input row, in order.
+
+        Warns (`UnreadCells`) of cells that cannot be read as the training table's were; they count as missing.
+        """
         with _collector_at_rest() if len(frame) <= _FEW_ROWS else nullcontext():
             return self._predict(frame)
 
     def _predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         # In parts: what blocks make of a row, one-hot columns above all, can be many times as large as the row.
         parts = [frame.iloc[start : start + _ROWS_AT_ONCE] for start in range(0, max(len(frame), 1), _ROWS_AT_ONCE)]
-        prediction = np.concatenate([self.predict_table(self.schema.table(part)) for part in parts])
+        predictions: list[np.ndarray] = []
+        lost: dict[str, list[Issue]] = {}
+        for part in parts:
+            typed, issues = self.schema.read(part)
+            for issue in issues:
+                lost.setdefault(issue.column, []).append(issue)
+            predictions.append(self.predict_table(Table(typed, self.schema.roles)))
+        for found in lost.values():
+            warnings.warn(_lost(found), UnreadCells, stacklevel=3)
+        prediction = np.concatenate(predictions)
         if self.regression:
             return pd.DataFrame({"prediction": prediction[:, 0]})
         labels = np.asarray(self.classes, dtype=object)[prediction.argmax(axis=1)]
         probabilities = {f"proba_{label}": prediction[:, code] for code, label in enumerate(self.classes)}
         return pd.DataFrame({"prediction": labels, **probabilities})
+
+
+def _lost(issues: Sequence[Issue]) -> str:
+    """What was lost of one column, in the parts of a large file together."""
+    if len(issues) == 1:
+        return issues[0].message
+    count = sum(issue.count for issue in issues)
+    return f"{count} cells of {issues[0].column} cannot be read and count as missing; at first {issues[0].message}"
 
 
 @contextmanager

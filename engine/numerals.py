@@ -37,6 +37,7 @@ MISSING_WORDS = frozenset(
 
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*),\d+")
+_DOTTED_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 _DECORATION = re.compile(r"[\s\u00a0$€£¥']|%$")
 _MAX_JUNK_WORDS = 10
 _MAX_JUNK_SHARE = 0.02
@@ -69,6 +70,12 @@ def read_numerals(texts: pd.Series, decimal_comma: bool | None = None) -> Numera
     words = texts.iloc[failed].astype(str).tolist()
     if decimal_comma is None:
         decimal_comma = _uses_decimal_comma(words)
+    if decimal_comma:
+        # Where 2,5 is two and a half, 2.500 is not.
+        for position in np.flatnonzero(
+            texts.str.fullmatch(_DOTTED_THOUSANDS.pattern).to_numpy(dtype=bool, na_value=False)
+        ):
+            values[position] = float(texts.iat[position].replace(".", ""))
     junk = np.zeros(len(texts), dtype=bool)
     for position, word in zip(failed, words, strict=True):
         if word.lower() in MISSING_WORDS:

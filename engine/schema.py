@@ -12,6 +12,7 @@ import pandas as pd
 from .columns import ColumnSpec, read_column
 from .dataset import Dataset
 from .errors import InvalidInput
+from .issue import Issue
 from .one_row import Values, read_cell
 from .roles import Role
 from .table import Table
@@ -55,13 +56,18 @@ class Schema:
         InvalidInput
             Columns are missing or stand twice in the table.
         """
+        typed, issues = self.read(frame)
+        return typed, [issue.message for issue in issues]
+
+    def read(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Issue]]:
+        """`apply`, with what was lost as issues."""
         frame = frame.reset_index(drop=True)
         places: dict[str, list[int]] = {}
         for position, name in enumerate(frame.columns):
             places.setdefault(str(name).strip(), []).append(position)
         self._check_names(places)
         values: dict[str, Values] = {}
-        warnings: list[str] = []
+        lost: list[Issue] = []
         for spec in self.columns:
             column = frame.iloc[:, places[spec.name][0]]
             plain = read_cell(spec, column.array[0]) if len(frame) == 1 else None
@@ -70,8 +76,8 @@ class Schema:
                 continue
             typed, issues = read_column(spec, column)
             values[spec.name] = typed
-            warnings.extend(issue.message for issue in issues if issue.code != "missing_words")
-        return pd.DataFrame(values, index=frame.index), warnings
+            lost.extend(issue for issue in issues if issue.code != "missing_words")
+        return pd.DataFrame(values, index=frame.index), lost
 
     def table(self, frame: pd.DataFrame) -> Table:
         """Return `apply`'s rows with their roles, ready for a fitted pipeline."""

@@ -201,7 +201,9 @@ def predict(*, model: Path, data: Path, output: Path) -> int:
     from .prediction import predict_file
 
     settings = _settings(near=(data.parent, output.parent))
-    rows = predict_file(model, resolve_data_path(str(data), settings), output)
+    rows, lost = predict_file(model, resolve_data_path(str(data), settings), output)
+    for message in lost:
+        sys.stderr.write(f"warning: {message}\n")
     sys.stderr.write(f"{rows:,} predictions in {output}\n")
     return 0
 

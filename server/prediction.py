@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..engine.errors import InvalidInput
+from ..engine.errors import InvalidInput, UnreadCells
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def predict_file(model: Path, data: Path, output: Path) -> int:
-    """Write `prediction` and `proba_<label>` columns for every row of `data`, in order; return the number of rows.
+def predict_file(model: Path, data: Path, output: Path) -> tuple[int, list[str]]:
+    """Write `prediction` and `proba_<label>` columns for every row of `data`, in order; return the number of rows, and what of
+    them could not be read.
 
     The output appears complete or not at all. Raises `NotFound`, `Refused` or `InvalidInput` for a model or data that
     cannot be used.
@@ -24,9 +26,11 @@ def predict_file(model: Path, data: Path, output: Path) -> int:
 
     fitted = load(model)
     frame = read_table(data, min_rows=1, min_columns=1).frame
-    predictions = fitted.predict(frame)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UnreadCells)
+        predictions = fitted.predict(frame)
     _write_csv(predictions, output)
-    return len(predictions)
+    return len(predictions), [str(item.message) for item in caught if issubclass(item.category, UnreadCells)]
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -97,6 +97,10 @@ def _fit(data: TrainingData) -> FittedModel:
     if data.early is not None:
         held_out = {"X_val": form.matrix(data.early.X), "y_val": data.early.y, "sample_weight_val": data.early.weight}
     rows = form.matrix(data.X)
+    empty = np.isnan(rows).all(axis=0)
+    if empty.any():
+        # scikit-learn cannot cut a column without any number into bins.
+        rows = np.where(empty, np.float32(0.0), rows)
     data.deadline.check("starting histogram gradient boosting")
     stopper = Stopper(data.deadline, patience=rounds)
     goal = 0

@@ -227,6 +227,19 @@ def test_unseen_levels_and_missing_values_are_taken_where_the_learner_says_so(mo
     assert np.isfinite(fitted.predict(strange)).all()
 
 
+@pytest.mark.parametrize(("model", "kind"), PAIRS)
+def test_a_column_without_a_known_value_in_these_rows_is_taken_where_missing_values_are(
+    model: Model, kind: TaskKind
+) -> None:
+    if model.needs.no_missing:
+        return
+    X, y = table(kind, model, n_rows=150)
+    X["f0"] = np.float32(np.nan)
+    before = X.copy()
+    assert np.isfinite(fit(model, kind, X, y).predict(X)).all()
+    pd.testing.assert_frame_equal(X, before)
+
+
 @pytest.mark.parametrize("model", [param for param in EVERY if "multiclass" in param.values[0].tasks])
 def test_a_multiclass_fold_that_lacks_a_class_gives_the_classes_present(model: Model) -> None:
     X, y = table("binary", model)

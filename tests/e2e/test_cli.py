@@ -88,6 +88,15 @@ def test_predict_answers_every_row_in_order(finished: Finished, tmp_path: Path) 
         assert float(one["proba_yes"]) == pytest.approx(float(other["proba_yes"]))
 
 
+def test_predict_says_which_cells_it_could_not_read(finished: Finished, tmp_path: Path) -> None:
+    table, output = tmp_path / "rows.csv", tmp_path / "p.csv"
+    table.write_text("colour,age,size\nred,old,3\nblue,31,2\nred,young,1\n", encoding="utf-8")
+    result = mle_star(finished.home, "predict", "--model", finished.out / "model", "--data", table, "--output", output)
+    assert result.returncode == 0
+    assert len(read_rows(output)) == 3
+    assert "warning: 2 cells of age are not a number (old, young): read as missing" in result.stderr
+
+
 def test_predict_refuses_a_model_that_was_changed(finished: Finished, tmp_path: Path) -> None:
     model = shutil.copytree(finished.out / "model", tmp_path / "model")
     with (model / "model.joblib").open("ab") as stream:

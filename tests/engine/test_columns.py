@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from mle_star.engine.columns import infer_column
+from mle_star.engine.columns import ColumnSpec, infer_column, read_column
 from mle_star.engine.errors import InvalidInput
 from mle_star.engine.roles import Role
 
@@ -134,3 +134,52 @@ def test_whole_numbers_beyond_the_precision_of_floats_stay_apart() -> None:
     typed = infer_column(pd.Series(np.arange(60) + 2**60), "x")
     assert typed.spec.role == Role.ID
     assert typed.values.iloc[1] == str(2**60 + 1)
+
+
+def test_whole_numbers_with_dots_between_thousands_are_read_as_such_where_the_comma_is_decimal() -> None:
+    typed = infer_column(text(["1.234,50", "987,25", "1.234", "2.500", "999", "0.5"]), "x")
+    assert typed.spec.decimal_comma
+    assert typed.values.tolist() == [1234.5, 987.25, 1234.0, 2500.0, 999.0, 0.5]
+    plain = infer_column(text(["1.234", "2.500", "999", "0.5"]), "x")
+    assert plain.values.tolist() == [1.234, 2.5, 999.0, 0.5]
+
+
+def test_a_column_of_two_formats_of_dates_is_read_by_both_and_reported() -> None:
+    days = pd.date_range("2020-01-02", periods=600, freq="D")
+    written = [day.strftime("%Y-%m-%d" if number % 2 else "%d/%m/%Y") for number, day in enumerate(days)]
+    typed = infer_column(text(written), "x")
+    assert typed.spec.role is Role.DATETIME
+    assert typed.values.tolist() == days.tolist()
+    assert "mixed_dates" in {issue.code for issue in typed.issues}
+    # A later file is read the same way.
+    again, issues = read_column(ColumnSpec.from_json(typed.spec.to_json()), text(["31/12/2024", "2024-12-31", "soon"]))
+    assert again.tolist() == [pd.Timestamp("2024-12-31")] * 2 + [pd.NaT]
+    assert [issue.count for issue in issues] == [1]
+
+
+def test_codes_that_look_like_a_year_and_a_month_are_no_dates() -> None:
+    assert role_of([f"{4000 + i % 10}-{i % 8 + 1:02d}" for i in range(N)]) is Role.CATEGORICAL
+    assert role_of([f"{1990 + i % 30}-{i % 12 + 1:02d}" for i in range(N)]) is Role.DATETIME
+
+
+def test_counted_seconds_that_a_later_file_writes_as_dates_are_reported() -> None:
+    spec = infer_column(text([1_700_000_000 + 3_600 * i for i in range(N)]), "created_at").spec
+    values, issues = read_column(spec, text(["1700000000", "2024-12-31"]))
+    assert values.isna().tolist() == [False, True]
+    assert [(issue.code, issue.count) for issue in issues] == [("dirty_cells", 1)]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(pd.Categorical([1, 2, None, 3])),
+        pd.Series(pd.Categorical([True, False, None, True])),
+        pd.Series(pd.Categorical(pd.to_datetime(["2020-01-01", None, "2020-02-01", "2020-01-01"]))),
+        pd.Series(pd.period_range("2020-01", periods=4, freq="M")),
+        pd.Series(pd.arrays.IntervalArray.from_breaks([0, 1, 2, 3, 4])),
+    ],
+)
+def test_columns_of_any_type_of_pandas_are_read(column: pd.Series) -> None:
+    typed = infer_column(column, "x")
+    assert len(typed.values) == 4
+    assert typed.values.isna().tolist() == column.isna().tolist()
