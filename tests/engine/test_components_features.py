@@ -54,11 +54,16 @@ def test_cycles_put_december_next_to_january_and_keep_the_date() -> None:
     assert trained.roles["v"] is Role.DATETIME
 
 
+COUNTS = ["v:words", "v:characters", "v:digits", "v:capitals", "v:signs"]
+
+
 def test_texts_on_one_subject_lie_together() -> None:
     animals, cars = "the cat and the dog eat", "engine wheel and brake oil"
     texts = pd.Series([animals, cars] * 20 + [np.nan], dtype="str")
-    trained, transform = fit("features", "text_tfidf", one(Role.TEXT, texts), n_components=2)
-    assert list(trained.frame.columns) == ["v:words", "v:topic0", "v:topic1"]
+    trained, transform = fit(
+        "features", "text_tfidf", one(Role.TEXT, texts), analyzer="word", n_components=2, n_terms=0
+    )
+    assert list(trained.frame.columns) == [*COUNTS, "v:topic0", "v:topic1"]
     topics = transform.apply(one(Role.TEXT, pd.Series(["dog and cat", "wheel of an engine", "cat"], dtype="str"))).frame
     cat_dog, wheel, cat = topics[["v:topic0", "v:topic1"]].to_numpy()
     assert np.dot(cat_dog, cat) > 5 * abs(np.dot(wheel, cat))
@@ -66,8 +71,26 @@ def test_texts_on_one_subject_lie_together() -> None:
 
 
 def test_a_text_column_without_words_still_goes() -> None:
-    trained, _ = fit("features", "text_tfidf", one(Role.TEXT, pd.Series([np.nan, "!!", "?"], dtype="str")))
-    assert list(trained.frame.columns) == ["v:words"]
+    texts = pd.Series([np.nan, "!!", "?"], dtype="str")
+    trained, _ = fit("features", "text_tfidf", one(Role.TEXT, texts), analyzer="word")
+    assert list(trained.frame.columns) == COUNTS
+
+
+def test_texts_are_counted_and_their_frequent_terms_shown() -> None:
+    texts = pd.Series(["Oil on canvas, 12 x 7", "oil on wood", "pencil on paper", np.nan] * 10, dtype="str")
+    trained, transform = fit("features", "text_tfidf", one(Role.TEXT, texts), n_terms=2)
+    assert trained.frame[COUNTS].iloc[[0, 3]].to_numpy().tolist() == [[6.0, 21.0, 3.0, 1.0, 1.0], [0.0] * 5]
+    assert trained.frame["v:on"].iloc[:4].tolist() == [1.0, 1.0, 1.0, 0.0]
+    assert trained.frame["v:oil"].iloc[:4].tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert "v:wood" not in trained.frame
+    later = transform.apply(one(Role.TEXT, pd.Series(["Oil, unseen"], dtype="str"))).frame
+    assert later[["v:on", "v:oil", "v:words"]].to_numpy().tolist() == [[0.0, 1.0, 2.0]]
+
+
+def test_pieces_of_words_are_left_out_of_a_column_with_too_many_characters() -> None:
+    long = pd.Series(["some words " * 2_000 + str(number % 7) for number in range(100)], dtype="str")
+    names = [fit("features", "text_tfidf", one(Role.TEXT, texts))[0].frame.columns for texts in (long, long.str[-200:])]
+    assert [any(name.startswith("v:pieces") for name in found) for found in names] == [False, True]
 
 
 def test_frequencies_count_training_rows_only() -> None:

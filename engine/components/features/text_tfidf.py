@@ -1,8 +1,12 @@
-"""Free text becomes a few numbers per column: TF-IDF of words or character pieces, reduced by truncated SVD (LSA)."""
+"""Free text becomes numbers: how long it is and what it is made of, the most frequent terms, and topics (TF-IDF of words and of
+pieces of words, reduced by truncated SVD; LSA).
+
+Terms suit trees, which cannot take a topic apart; topics suit linear models and networks, and know rare words by their company.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,18 +25,36 @@ if TYPE_CHECKING:
     import optuna
 
 _FIT_ROWS = 50_000
+_PIECES_AT_MOST = 2_000_000
+"""Characters of a column up to which pieces of words are counted: of more it takes longer than the models that follow."""
+_COMPONENTS, _TERMS = 20, 100
+_COUNTS = ("words", "characters", "digits", "capitals", "signs")
+_PIECES = ("char_wb", "both")
 
 
 @dataclass(frozen=True)
 class _Space:
-    """A vocabulary and its projection: `axes` (n_terms, n_components) float32."""
+    """A vocabulary, its projection `axes` (n_terms, n_components) float32, and the positions of the terms that are shown as they
+    are."""
 
     vectorizer: TfidfVectorizer
     axes: np.ndarray
+    shown: np.ndarray | None = None
+
+    @property
+    def width(self) -> int:
+        """Numbers that a text becomes."""
+        return self.axes.shape[1] + (0 if self.shown is None else len(self.shown))
 
     def project(self, texts: list[str]) -> np.ndarray:
-        """Texts → (n_texts, n_components)."""
-        return np.asarray(self.vectorizer.transform(texts) @ self.axes)
+        """Texts → (n_texts, width)."""
+        if not texts:
+            return np.empty((0, self.width))
+        weights = self.vectorizer.transform(texts)
+        topics = np.asarray(weights @ self.axes)
+        if self.shown is None:
+            return topics
+        return np.hstack([topics, (weights[:, self.shown] > 0.0).toarray()])
 
 
 @dataclass(frozen=True)
@@ -41,39 +63,47 @@ class TextTopics:
 
     spaces: dict[str, tuple[_Space, ...]]
     outputs: tuple[str, ...]
+    n_counts: int = 1
+    """How many of the counts of a text there are."""
 
     def apply(self, table: Table) -> Table:
-        """Replace the texts by their coordinates and their length in words; a missing text is an empty one."""
+        """Replace the texts by what they are made of, their coordinates and their terms; a missing text is an empty one."""
         values = []
         for name, spaces in self.spaces.items():
             texts = _texts(table.frame[name])
-            values.append(np.array([[text.count(" ") + 1 if text else 0] for text in texts]).reshape(-1, 1))
-            values += [space.project(texts) if texts else np.empty((0, space.axes.shape[1])) for space in spaces]
+            values.append(_counts(texts)[:, : self.n_counts])
+            values += [space.project(texts) for space in spaces]
         stacked = np.concatenate(values, axis=1) if values else np.empty((len(table.frame), 0))
         return add_numbers(table.drop(self.spaces), self.outputs, stacked)
 
 
 def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> tuple[Table, TextTopics]:
     """Learn vocabularies and projections, from at most 50,000 rows a column."""
-    spaces = {}
-    analyzers = ("word", "char_wb") if params["analyzer"] == "both" else (str(params["analyzer"]),)
+    names = table.columns(Role.TEXT)
     rows = np.arange(len(table.frame))
     if len(rows) > _FIT_ROWS:
         rows = np.sort(np.random.default_rng(context.seed).choice(rows, _FIT_ROWS, replace=False))
-    for name in table.columns(Role.TEXT):
+    spaces: dict[str, tuple[_Space, ...]] = {}
+    wanted: list[str] = []
+    for name in names:
         texts = _texts(table.frame[name].iloc[rows])
-        found = (_space(texts, analyzer, params, context.seed) for analyzer in analyzers)
+        found = [_space(texts, kind, params, context.seed) for kind in _analyzers(str(params["analyzer"]), texts)]
         spaces[name] = tuple(space for space in found if space is not None)
-    wanted = [
-        output
-        for name, chosen in spaces.items()
-        for output in (
-            f"{name}:words",
-            *(f"{name}:topic{i}" for i in range(sum(space.axes.shape[1] for space in chosen))),
-        )
-    ]
-    transform = TextTopics(spaces, tuple(fresh_names(table, wanted)))
+        wanted += [f"{name}:{count}" for count in _COUNTS]
+        for space in spaces[name]:
+            kind = "topic" if space.vectorizer.analyzer == "word" else "pieces"
+            wanted += [f"{name}:{kind}{number}" for number in range(space.axes.shape[1])]
+            if space.shown is not None:
+                wanted += [f"{name}:{term}" for term in space.vectorizer.get_feature_names_out()[space.shown]]
+    transform = TextTopics(spaces, tuple(fresh_names(table, wanted)), len(_COUNTS))
     return transform.apply(table), transform
+
+
+def _analyzers(asked: str, texts: list[str]) -> tuple[str, ...]:
+    """What is counted in a column; pieces of words only where they do not take too long."""
+    if asked in _PIECES and sum(map(len, texts)) > _PIECES_AT_MOST:
+        return ("word",)
+    return ("word", "char_wb") if asked == "both" else (asked,)
 
 
 def _space(texts: list[str], analyzer: str, params: ParamDict, seed: int) -> _Space | None:
@@ -92,11 +122,28 @@ def _space(texts: list[str], analyzer: str, params: ParamDict, seed: int) -> _Sp
     except ValueError:
         # Raised for an empty vocabulary: no text, or no term in two of them.
         return None
+    shown = _most_frequent(vectorizer, int(params["n_terms"] or 0)) if analyzer == "word" else None
     n_components = min(int(params["n_components"] or 0), weights.shape[1] - 1, weights.shape[0])
     if n_components < 1:
         return _Space(vectorizer, np.eye(weights.shape[1], dtype=np.float32))
     _, _, axes = randomized_svd(weights, n_components, n_iter=4, random_state=seed)
-    return _Space(vectorizer, axes.T.astype(np.float32))
+    return _Space(vectorizer, axes.T.astype(np.float32), shown)
+
+
+def _most_frequent(vectorizer: TfidfVectorizer, n_terms: int) -> np.ndarray | None:
+    """Positions of the terms that are in the most texts, in the order of the vocabulary."""
+    if n_terms < 1:
+        return None
+    return np.sort(np.argsort(vectorizer.idf_, kind="stable")[:n_terms])
+
+
+def _counts(texts: list[str]) -> np.ndarray:
+    """Words, characters, digits, capitals and signs of each text (n_texts, 5)."""
+    series = pd.Series(texts, dtype="str")
+    words = series.str.count(" ") + (series != "")
+    patterns = (r"[0-9]", r"[A-Z]", r"[^\w\s]")
+    found = [words, series.str.len(), *(series.str.count(pattern) for pattern in patterns)]
+    return np.column_stack([column.to_numpy(dtype=np.float64) for column in found])
 
 
 def _texts(series: pd.Series) -> list[str]:
@@ -108,18 +155,26 @@ def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     return {
         "analyzer": trial.suggest_categorical("analyzer", ["word", "char_wb", "both"]),
         "n_components": trial.suggest_int("n_components", 4, 100, log=True),
+        "n_terms": trial.suggest_categorical("n_terms", [0, 100, 300]),
     }
+
+
+def widens(shape: DataShape) -> DataShape:
+    """Counts, topics of both kinds, and terms, in the place of each text."""
+    per_text = len(_COUNTS) + 2 * _COMPONENTS + _TERMS
+    return replace(shape, n_numeric=shape.n_numeric + per_text * shape.n_text, n_text=0)
 
 
 COMPONENT = Component(
     key="text_tfidf",
     slot="features",
     group="text",
-    title="Text by TF-IDF and SVD",
-    summary="Turns each free text column into its length and a few topic coordinates; without it free text is not used at all.",
+    title="Text by terms and topics",
+    summary="Turns each free text column into counts, frequent terms and topic coordinates; without it free text is not used.",
     order=30,
-    defaults={"analyzer": "word", "n_components": 20, "max_terms": 5000},
+    defaults={"analyzer": "both", "n_components": _COMPONENTS, "n_terms": _TERMS, "max_terms": 5000},
     space=space,
+    widens=widens,
     applies=needs_text,
     fit_table=fit,
 )
