@@ -167,7 +167,7 @@ class FinalModel:
         for part in parts:
             typed, issues = self.schema.read(part)
             for issue in issues:
-                lost.setdefault(issue.column, []).append(issue)
+                lost.setdefault(str(issue.column), []).append(issue)
             predictions.append(self.predict_table(Table(typed, self.schema.roles)))
         for found in lost.values():
             warnings.warn(_lost(found), UnreadCells, stacklevel=3)

@@ -72,10 +72,9 @@ def read_numerals(texts: pd.Series, decimal_comma: bool | None = None) -> Numera
         decimal_comma = _uses_decimal_comma(words)
     if decimal_comma:
         # Where 2,5 is two and a half, 2.500 is not.
-        for position in np.flatnonzero(
-            texts.str.fullmatch(_DOTTED_THOUSANDS.pattern).to_numpy(dtype=bool, na_value=False)
-        ):
-            values[position] = float(texts.iat[position].replace(".", ""))
+        for place, word in enumerate(texts.astype(str).tolist()):
+            if _DOTTED_THOUSANDS.fullmatch(word):
+                values[place] = float(word.replace(".", ""))
     junk = np.zeros(len(texts), dtype=bool)
     for position, word in zip(failed, words, strict=True):
         if word.lower() in MISSING_WORDS:

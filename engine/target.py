@@ -139,7 +139,7 @@ def _labels(name: str, kind: TaskKind, reason: str, cells: Cells, asked: bool) -
     n_classes = len(words)
     if n_classes == 1:
         raise InvalidInput(
-            f"expected a target that varies, {name!r} is always {words.iat[0][:40]!r}; choose another column"
+            f"expected a target that varies, {name!r} is always {str(words.iat[0])[:40]!r}; choose another column"
         )
     if kind == "binary" and n_classes != 2:
         raise InvalidInput(

@@ -44,7 +44,7 @@ class _Space:
     @property
     def width(self) -> int:
         """Numbers that a text becomes."""
-        return self.axes.shape[1] + (0 if self.shown is None else len(self.shown))
+        return int(self.axes.shape[1]) + (0 if self.shown is None else len(self.shown))
 
     def project(self, texts: list[str]) -> np.ndarray:
         """Texts → (n_texts, width)."""
