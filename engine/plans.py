@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 
 from . import registry
-from .defaults import additions, alternatives, place, usable, with_model
+from .defaults import additions, alternatives, place, plain, usable, with_model
 from .evaluation import Evaluation
 from .experiment import Experiment
 from .leaderboard import TRIALS, leaderboard
@@ -114,22 +114,10 @@ def _components(
 
 
 def _put(experiment: Experiment, solution: Solution, block: Block) -> Solution:
-    block = _plain(experiment, block)
+    block = plain(block, experiment.shape)
     if block.slot == "model" and block.component != solution.model.component:
         return with_model(solution, block.component, experiment.shape, dict(block.params))
     return place(solution, block)
-
-
-def _plain(experiment: Experiment, block: Block) -> Block:
-    """The block without parameters that its defaults on this table have anyway: the same solution is not tried under two names."""
-    usual: Params
-    if block.slot == "model":
-        usual = registry.model(block.component).defaults(experiment.shape)
-    else:
-        usual = registry.component(block.slot, block.component).defaults
-    return Block.of(
-        block.slot, block.component, {name: value for name, value in block.params if usual.get(name) != value}
-    )
 
 
 def _text(block: Block) -> str:

@@ -60,9 +60,7 @@ COUNTS = ["v:words", "v:characters", "v:digits", "v:capitals", "v:signs"]
 def test_texts_on_one_subject_lie_together() -> None:
     animals, cars = "the cat and the dog eat", "engine wheel and brake oil"
     texts = pd.Series([animals, cars] * 20 + [np.nan], dtype="str")
-    trained, transform = fit(
-        "features", "text_tfidf", one(Role.TEXT, texts), analyzer="word", n_components=2, n_terms=0
-    )
+    trained, transform = fit("features", "text_tfidf", one(Role.TEXT, texts), n_components=2)
     assert list(trained.frame.columns) == [*COUNTS, "v:topic0", "v:topic1"]
     topics = transform.apply(one(Role.TEXT, pd.Series(["dog and cat", "wheel of an engine", "cat"], dtype="str"))).frame
     cat_dog, wheel, cat = topics[["v:topic0", "v:topic1"]].to_numpy()
@@ -72,7 +70,7 @@ def test_texts_on_one_subject_lie_together() -> None:
 
 def test_a_text_column_without_words_still_goes() -> None:
     texts = pd.Series([np.nan, "!!", "?"], dtype="str")
-    trained, _ = fit("features", "text_tfidf", one(Role.TEXT, texts), analyzer="word")
+    trained, _ = fit("features", "text_tfidf", one(Role.TEXT, texts))
     assert list(trained.frame.columns) == COUNTS
 
 
@@ -89,7 +87,10 @@ def test_texts_are_counted_and_their_frequent_terms_shown() -> None:
 
 def test_pieces_of_words_are_left_out_of_a_column_with_too_many_characters() -> None:
     long = pd.Series(["some words " * 2_000 + str(number % 7) for number in range(100)], dtype="str")
-    names = [fit("features", "text_tfidf", one(Role.TEXT, texts))[0].frame.columns for texts in (long, long.str[-200:])]
+    names = [
+        fit("features", "text_tfidf", one(Role.TEXT, texts), analyzer="both")[0].frame.columns
+        for texts in (long, long.str[-200:])
+    ]
     assert [any(name.startswith("v:pieces") for name in found) for found in names] == [False, True]
 
 

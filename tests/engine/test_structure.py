@@ -93,6 +93,36 @@ def test_categories_of_many_levels_are_encoded_where_boosters_would_read_codes(t
         assert (encoding in settled(default_solution(learner, experiment.shape), accepted).blocks) is wanted
 
 
+def table_with_texts(n_rows: int = 2_200) -> pd.DataFrame:
+    """Notes of a few frequent words; two of them decide the target, but only where they come alone."""
+    generator = np.random.default_rng(3)
+    words = np.array([f"word{number}x" for number in range(40)])
+    has = generator.random((n_rows, 40)) < 0.3
+    notes = [" ".join(generator.permutation(words[row])) for row in has]
+    return pd.DataFrame({"note": notes, "x": generator.normal(size=n_rows), "y": (has[:, 0] ^ has[:, 1]).astype(int)})
+
+
+@pytest.mark.slow
+def test_more_of_a_text_is_taken_where_it_helps_and_only_by_learners_that_choose_among_columns(tmp_path: Path) -> None:
+    experiment = open_experiment(tmp_path, table_with_texts(), holdout="none")
+    assert experiment.shape.n_text == 1
+    accepted = answers(experiment)
+    more = Block.of("features", "text_tfidf", {"analyzer": "both", "n_terms": 100})
+    assert more in accepted
+    for learner, wanted in (("xgboost", True), ("extra_trees", True), ("linear", False), ("mlp", False)):
+        assert (more in settled(default_solution(learner, experiment.shape), accepted).blocks) is wanted
+
+
+def test_a_suggestion_with_the_usual_parameters_is_no_question(tmp_path: Path) -> None:
+    experiment = open_experiment(tmp_path, table_with_texts(300))
+    usual = Suggestion(Block.of("features", "text_tfidf", {"analyzer": "word"}))
+    other = Suggestion(Block.of("features", "text_tfidf", {"analyzer": "char_wb"}))
+    answers(experiment, research=(usual, other))
+    tried = [ranked.evaluation.solution for ranked in leaderboard(experiment)]
+    assert sum(usual.block in solution.blocks for solution in tried) == 0
+    assert sum(other.block in solution.blocks for solution in tried) == 1
+
+
 def test_a_linear_model_gets_a_column_for_each_of_many_levels_where_that_fits(tmp_path: Path) -> None:
     shape = open_experiment(tmp_path, table_with_many_levels(300)).shape
     wide, usual = (Block.of("encode", "onehot", params) for params in ({"max_levels": 250}, None))

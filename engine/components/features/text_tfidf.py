@@ -6,7 +6,7 @@ Terms suit trees, which cannot take a topic apart; topics suit linear models and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _FIT_ROWS = 50_000
 _PIECES_AT_MOST = 2_000_000
 """Characters of a column up to which pieces of words are counted: of more it takes longer than the models that follow."""
-_COMPONENTS, _TERMS = 20, 100
 _COUNTS = ("words", "characters", "digits", "capitals", "signs")
 _PIECES = ("char_wb", "both")
 
@@ -155,14 +154,8 @@ def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
     return {
         "analyzer": trial.suggest_categorical("analyzer", ["word", "char_wb", "both"]),
         "n_components": trial.suggest_int("n_components", 4, 100, log=True),
-        "n_terms": trial.suggest_categorical("n_terms", [0, 100, 300]),
+        "n_terms": trial.suggest_categorical("n_terms", [0, 30, 100, 300]),
     }
-
-
-def widens(shape: DataShape) -> DataShape:
-    """Counts, topics of both kinds, and terms, in the place of each text."""
-    per_text = len(_COUNTS) + 2 * _COMPONENTS + _TERMS
-    return replace(shape, n_numeric=shape.n_numeric + per_text * shape.n_text, n_text=0)
 
 
 COMPONENT = Component(
@@ -172,9 +165,8 @@ COMPONENT = Component(
     title="Text by terms and topics",
     summary="Turns each free text column into counts, frequent terms and topic coordinates; without it free text is not used.",
     order=30,
-    defaults={"analyzer": "both", "n_components": _COMPONENTS, "n_terms": _TERMS, "max_terms": 5000},
+    defaults={"analyzer": "word", "n_components": 20, "n_terms": 0, "max_terms": 5000},
     space=space,
-    widens=widens,
     applies=needs_text,
     fit_table=fit,
 )
