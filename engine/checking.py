@@ -23,6 +23,7 @@ from .roles import Role
 log = logging.getLogger(__name__)
 
 NO_TIME = "no time left"
+BROKEN = "it could not be computed"
 
 SEEN_BY_LEARNERS = (Role.NUMERIC, Role.BOOLEAN, Role.DATETIME, Role.CATEGORICAL)
 """Roles whose values reach a learner without a component that asks for them."""
@@ -97,7 +98,7 @@ def _run(experiment: Experiment, code: str) -> tuple[tuple[Finding, ...], str | 
         return (), str(error)
     except Exception as error:
         log.warning("check %s failed", code, exc_info=True)
-        return (), f"it could not be computed ({type(error).__name__}: {str(error)[:120]})"
+        return (), f"{BROKEN} ({type(error).__name__}: {str(error)[:120]})"
     return ((), result.reason) if isinstance(result, NotApplicable) else (tuple(result), None)
 
 
@@ -140,6 +141,7 @@ def name_some(names: Sequence[str], at_most: int = 5) -> str:
 
 
 __all__ = [
+    "BROKEN",
     "NO_TIME",
     "SEEN_BY_LEARNERS",
     "CheckOutcome",

@@ -6,7 +6,7 @@ A `ColumnSpec` is decided once, on the training file, and then reads every later
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from .errors import InvalidInput
 from .issue import Issue
 from .levels import as_category
 from .names import id_name, identifies, time_name
-from .numerals import MISSING_WORDS, looks_numeric, read_numerals
+from .numerals import MISSING_WORDS, Numerals, looks_numeric, read_numerals
 from .roles import Role
 
 TRUE_WORDS = frozenset({"true", "yes", "y", "t", "on", "1"})
@@ -33,12 +33,13 @@ _ROWS_PER_ID = 20
 
 @dataclass(frozen=True)
 class ColumnSpec:
-    """How a column is read. `date_format` matters for DATETIME, `decimal_comma` for NUMERIC."""
+    """How a column is read. `date_format` matters for DATETIME, `decimal_comma` and `dotted_thousands` for NUMERIC."""
 
     name: str
     role: Role
     date_format: str = dates.ISO
     decimal_comma: bool = False
+    dotted_thousands: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready mapping; inverse of `from_json`."""
@@ -47,12 +48,19 @@ class ColumnSpec:
             "role": self.role.value,
             "date_format": self.date_format,
             "decimal_comma": self.decimal_comma,
+            "dotted_thousands": self.dotted_thousands,
         }
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> ColumnSpec:
         """Rebuild a specification."""
-        return cls(str(body["name"]), Role(body["role"]), str(body["date_format"]), bool(body["decimal_comma"]))
+        return cls(
+            str(body["name"]),
+            Role(body["role"]),
+            str(body["date_format"]),
+            bool(body["decimal_comma"]),
+            bool(body.get("dotted_thousands", False)),
+        )
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,7 @@ def _decide(cells: Cells, name: str) -> tuple[ColumnSpec, list[Issue]]:
         constant = cells.dates.isna().all()
         return ColumnSpec(name, Role.CONSTANT if constant else Role.DATETIME), []
     if cells.numbers is not None and not _zero_led(cells):
-        return _decide_numbers(cells.numbers, cells.integers, name, False), []
+        return _decide_numbers(cells.numbers, cells.integers, name), []
     words, _ = cells.distinct
     counts = cells.counts
     known = int(counts.sum())
@@ -117,7 +125,7 @@ def _decide(cells: Cells, name: str) -> tuple[ColumnSpec, list[Issue]]:
         return ColumnSpec(name, Role.CONSTANT), []
     if not _zero_led(cells) and (numerals := looks_numeric(words, counts)) is not None:
         numbers = np.append(numerals.values, np.nan)[cells.distinct[1]]
-        return _decide_numbers(numbers, None, name, numerals.decimal_comma), []
+        return _decide_numbers(numbers, None, name, numerals), []
     lowered = set(words.str.lower()) if len(words) <= 6 else set()
     if any(lowered == pair for pair in _PAIRS):
         return ColumnSpec(name, Role.BOOLEAN), []
@@ -133,7 +141,9 @@ def _decide(cells: Cells, name: str) -> tuple[ColumnSpec, list[Issue]]:
     return ColumnSpec(name, _text_role(words, counts, name)), []
 
 
-def _decide_numbers(numbers: np.ndarray, integers: np.ndarray | None, name: str, decimal_comma: bool) -> ColumnSpec:
+def _decide_numbers(
+    numbers: np.ndarray, integers: np.ndarray | None, name: str, numerals: Numerals | None = None
+) -> ColumnSpec:
     finite = np.isfinite(numbers)
     known = numbers if finite.all() else numbers[finite]
     exact = integers if integers is not None else known
@@ -144,7 +154,14 @@ def _decide_numbers(numbers: np.ndarray, integers: np.ndarray | None, name: str,
     if (date_format := dates.number_format(numbers, name)) is not None:
         return ColumnSpec(name, Role.DATETIME, date_format=date_format)
     role = Role.ID if len(exact) == len(numbers) and _counts_rows(exact, name) else Role.NUMERIC
-    return ColumnSpec(name, role, decimal_comma=decimal_comma)
+    return _written_as(ColumnSpec(name, role), numerals)
+
+
+def _written_as(spec: ColumnSpec, numerals: Numerals | None) -> ColumnSpec:
+    """The specification with the signs that the column's numbers are written with."""
+    if numerals is None:
+        return spec
+    return replace(spec, decimal_comma=numerals.decimal_comma, dotted_thousands=numerals.dotted_thousands)
 
 
 def _counts_rows(values: np.ndarray, name: str) -> bool:
@@ -204,10 +221,8 @@ def _as_told(cells: Cells, name: str, role: Role) -> tuple[ColumnSpec, list[Issu
                 f"expected dates in {name!r}, got {came}; write them as 2024-12-31 or 2024-12-31 23:59:59"
             )
         return ColumnSpec(name, role, date_format=found[0]), []
-    decimal_comma = False
-    if role == Role.NUMERIC and cells.numbers is None and cells.dates is None:
-        decimal_comma = read_numerals(cells.distinct[0]).decimal_comma
-    return ColumnSpec(name, role, decimal_comma=decimal_comma), []
+    are_words = role == Role.NUMERIC and cells.numbers is None and cells.dates is None
+    return _written_as(ColumnSpec(name, role), read_numerals(cells.distinct[0]) if are_words else None), []
 
 
 # --- typing -----------------------------------------------------------------------------------------------------------
@@ -221,11 +236,12 @@ def _numeric(spec: ColumnSpec, cells: Cells) -> tuple[pd.Series, list[Issue]]:
     if cells.blank:
         message = f"{cells.blank} cells of {spec.name} are blank or a question mark: read as missing"
         issues.append(Issue("missing_words", spec.name, cells.blank, message))
-    if cells.numbers is not None:
+    came_as_text = cells.words is not None
+    if cells.numbers is not None and not (spec.dotted_thousands and came_as_text):
         numbers = cells.numbers
     else:
         words, codes = cells.distinct
-        numerals = read_numerals(words, spec.decimal_comma)
+        numerals = read_numerals(words, spec.decimal_comma, spec.dotted_thousands)
         numbers = np.append(numerals.values, np.nan)[codes]
         counts = cells.counts
         issues += _dirty_words(spec, words[numerals.junk], int(counts[numerals.junk].sum()), "a number")

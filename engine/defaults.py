@@ -151,16 +151,5 @@ def place(solution: Solution, block: Block) -> Solution:
     return Solution.of(sorted([*kept, block], key=_order))
 
 
-def plain(block: Block, shape: DataShape) -> Block:
-    """The block without parameters that its defaults on this table have anyway: the same solution is not tried under two names."""
-    if block.slot == "model":
-        usual = registry.model(block.component).defaults(shape)
-    else:
-        usual = registry.component(block.slot, block.component).defaults
-    return Block.of(
-        block.slot, block.component, {name: value for name, value in block.params if usual.get(name) != value}
-    )
-
-
 def _order(block: Block) -> int:
     return 0 if block.slot == "model" else registry.component(block.slot, block.component).order

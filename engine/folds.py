@@ -135,8 +135,9 @@ class Split:
             return drawn
         wide = positions
         if self.kind == "time":
-            points = np.unique(codes[positions])
-            wide = positions[codes[positions] >= points[-min(_FEWEST_PARTS, len(points))]]
+            points, counts = np.unique(codes[positions], return_counts=True)
+            enough = int(np.searchsorted(np.cumsum(counts[::-1]), fraction * len(positions))) + 1
+            wide = positions[codes[positions] >= points[-min(max(_FEWEST_PARTS, enough), len(points))]]
         share = min(1.0, fraction * len(positions) / len(wide))
         thinned = wide[take_strata(codes[wide], share, np.random.default_rng(self.seed))] if share < 1.0 else wide
         return thinned[np.argsort(codes[thinned], kind="stable")] if self.kind == "time" else thinned

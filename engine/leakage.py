@@ -17,6 +17,7 @@ _COPY_RANK_CORRELATION = 0.9999
 _COPY_SHARE = 0.999
 _MIN_ROWS = 20
 _PRIOR_ROWS = 1.0
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def copies_target(values: np.ndarray, y: np.ndarray, kind: TaskKind, n_classes: int) -> bool:
@@ -66,6 +67,8 @@ def single_column_skill(
 def _tree(train: np.ndarray, y: np.ndarray, valid: np.ndarray, kind: TaskKind, n_classes: int) -> np.ndarray:
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+    # Trees take single precision, and refuse what lies beyond its range.
+    train, valid = np.clip(train, -_LARGEST, _LARGEST), np.clip(valid, -_LARGEST, _LARGEST)
     if kind == "regression":
         tree = DecisionTreeRegressor(min_samples_leaf=5, random_state=0).fit(train[:, None], y)
         return np.asarray(tree.predict(valid[:, None]))[:, None]

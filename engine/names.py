@@ -21,6 +21,7 @@ _RECORDS = frozenset(
         "serial", "ticket", "transaction", "trip", "visit",
     }
 )  # fmt: skip
+_NUMBER_WORDS = frozenset({"number", "no", "num", "nbr"})
 _COUNT_WORDS = frozenset({"num", "n", "nr", "number", "count"})
 _TIME = re.compile(r"year|date|month|week|day|hour|time", re.IGNORECASE)
 
@@ -38,9 +39,15 @@ def id_name(name: str) -> bool:
 
 
 def identifies(name: str) -> bool:
-    """Whether a name is that of an identifier although its values repeat: `user_id`, `patient_nbr`, `invoice_no`."""
+    """Whether a name is that of an identifier although its values repeat: `user_id`, `sample_no`, `invoice_key`; not
+    `number_of_rooms`, `week_number`, `air_quality_index`."""
     parts = name_parts(name)
-    return not _SURE_ID_WORDS.isdisjoint(parts) or (id_name(name) and not (_ENTITIES | _RECORDS).isdisjoint(parts))
+    if not _SURE_ID_WORDS.isdisjoint(parts):
+        return True
+    if not id_name(name) or parts[0] in _COUNT_WORDS or time_name(name):
+        return False
+    numbered = len(parts) > 1 and parts[-1] in _NUMBER_WORDS
+    return numbered or not (_ENTITIES | _RECORDS).isdisjoint(parts)
 
 
 def names_entity(name: str) -> bool:

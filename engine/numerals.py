@@ -56,22 +56,28 @@ class Numerals:
         Texts that are neither a number nor a word for missing.
     decimal_comma : bool
         Whether `3,14` was read as 3.14.
+    dotted_thousands : bool
+        Whether `1.234` was read as 1234.
     """
 
     values: np.ndarray
     junk: np.ndarray
     decimal_comma: bool
+    dotted_thousands: bool
 
 
-def read_numerals(texts: pd.Series, decimal_comma: bool | None = None) -> Numerals:
-    """Read distinct trimmed texts as numbers; `decimal_comma` None decides from the texts."""
+def read_numerals(
+    texts: pd.Series, decimal_comma: bool | None = None, dotted_thousands: bool | None = None
+) -> Numerals:
+    """Read distinct trimmed texts as numbers; `decimal_comma` and `dotted_thousands` None decide from the texts."""
     values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).copy()
     failed = np.flatnonzero(np.isnan(values))
     words = texts.iloc[failed].astype(str).tolist()
     if decimal_comma is None:
         decimal_comma = _uses_decimal_comma(words)
-    if decimal_comma:
-        # Where 2,5 is two and a half, 2.500 is not.
+    if dotted_thousands is None:
+        dotted_thousands = decimal_comma and _uses_dotted_thousands(texts)
+    if dotted_thousands:
         for place, word in enumerate(texts.astype(str).tolist()):
             if _DOTTED_THOUSANDS.fullmatch(word):
                 values[place] = float(word.replace(".", ""))
@@ -84,7 +90,7 @@ def read_numerals(texts: pd.Series, decimal_comma: bool | None = None) -> Numera
             junk[position] = True
         else:
             values[position] = number
-    return Numerals(values, junk, decimal_comma)
+    return Numerals(values, junk, decimal_comma, dotted_thousands)
 
 
 def looks_numeric(texts: pd.Series, counts: np.ndarray) -> Numerals | None:
@@ -120,6 +126,17 @@ def _uses_decimal_comma(words: list[str]) -> bool:
     decimal = sum(bool(_DECIMAL_COMMA.fullmatch(word)) and not _THOUSANDS.fullmatch(word) for word in with_comma)
     thousands = sum(bool(_THOUSANDS.fullmatch(word)) and word.count(",") > 1 for word in with_comma)
     return decimal > thousands
+
+
+def _uses_dotted_thousands(texts: pd.Series) -> bool:
+    """Whether `1.234` is a thousand here: some number has both signs, or there are many decimal commas and three digits behind
+    every dot. One slip of the pen among measurements with three decimals is no evidence."""
+    words = [_DECORATION.sub("", word) for word in texts.dropna().astype(str)]
+    commas = [word for word in words if _DECIMAL_COMMA.fullmatch(word)]
+    dots = [word for word in words if "." in word and "," not in word]
+    if any("." in word for word in commas):
+        return True
+    return len(commas) >= len(dots) and all(_DOTTED_THOUSANDS.fullmatch(word) for word in dots)
 
 
 def _read_one(word: str, decimal_comma: bool) -> float | None:

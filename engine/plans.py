@@ -14,12 +14,13 @@ import numpy as np
 import optuna
 
 from . import registry
-from .defaults import additions, alternatives, place, plain, usable, with_model
+from .defaults import additions, alternatives, place, usable, with_model
 from .evaluation import Evaluation
 from .experiment import Experiment
 from .leaderboard import TRIALS, leaderboard
 from .pipeline import model_params
 from .plugins import Component, Model
+from .shape import DataShape
 from .solution import Block, Params, ParamValue, Solution, Suggestion
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -114,10 +115,22 @@ def _components(
 
 
 def _put(experiment: Experiment, solution: Solution, block: Block) -> Solution:
-    block = plain(block, experiment.shape)
+    block = _plain(block, experiment.shape)
     if block.slot == "model" and block.component != solution.model.component:
         return with_model(solution, block.component, experiment.shape, dict(block.params))
     return place(solution, block)
+
+
+def _plain(block: Block, shape: DataShape) -> Block:
+    """The block without parameters that its defaults on this table have anyway: the same solution is not tried under two names."""
+    usual: Params
+    if block.slot == "model":
+        usual = registry.model(block.component).defaults(shape)
+    else:
+        usual = registry.component(block.slot, block.component).defaults
+    return Block.of(
+        block.slot, block.component, {name: value for name, value in block.params if usual.get(name) != value}
+    )
 
 
 def _text(block: Block) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .dataset import Dataset
+from .dependence import sorted_by_target
 from .folds import Split
 from .roles import FEATURE_ROLES, Role
 from .shape import DataShape
@@ -46,7 +47,8 @@ def shape_of(dataset: Dataset, split: Split, kind: TaskKind) -> DataShape:
         n_boolean=roles.count(Role.BOOLEAN),
         n_datetime=roles.count(Role.DATETIME),
         n_text=roles.count(Role.TEXT),
-        n_id=roles.count(Role.ID),
+        # Beside a target that the file is sorted by, a counter of rows is the target in other words.
+        n_id=0 if sorted_by_target(dataset.y, kind) else roles.count(Role.ID),
         max_levels=max((len(dataset.frame[name].cat.categories) for name in categorical), default=0),
         missing_share=float(np.mean([missing[name] for name in features])) if features else 0.0,
         n_classes=len(dataset.classes),

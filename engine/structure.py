@@ -1,6 +1,6 @@
 """Questions about a table that only measurement answers, asked early: do ids carry signal, does the target want another scale, do
-categories of many levels want an encoding, do texts want more than topics of words, do group statistics help? They are asked with
-one quick, strong learner, and what clearly helps goes into every later solution.
+categories of many levels want an encoding, do texts want a column for each frequent term, do group statistics help? They are asked
+with one quick, strong learner, and what clearly helps goes into every later solution.
 
 What the data raise comes first, then what research suggests for this table.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from . import registry
 from .deadline import Deadline
-from .defaults import place, plain, scale_of_skewed_target, usable
+from .defaults import place, scale_of_skewed_target, usable
 from .evaluation import Evaluation
 from .experiment import Experiment
 from .leaderboard import judge_change
@@ -20,8 +20,8 @@ from .shape import DataShape
 from .solution import Block, Solution, Suggestion
 
 _QUESTIONS = 5
-_MORE_OF_TEXTS = Block.of("features", "text_tfidf", {"analyzer": "both", "n_terms": 100})
-_ROWS_FOR_MORE_OF_TEXTS = 2_000
+_TERMS = Block.of("features", "text_tfidf", {"n_terms": 100})
+_ROWS_FOR_TERMS = 2_000
 _SLOWER = 1.2
 """More columns take more time: a question needs about so many times what the reference took."""
 
@@ -45,13 +45,13 @@ def settle(
 
 def settled(solution: Solution, blocks: Sequence[Block]) -> Solution:
     """Put accepted blocks into another learner's solution, where they suit it; an encoding only where that learner reads categories
-    as the one does that was asked, and many more columns of a text only where it chooses among columns as that one does."""
+    as the one does that was asked, and a column for each frequent term only where it chooses among columns as that one does."""
     model = registry.model(solution.model.component)
     if model.family == "dummy":
         return solution
     native = Block.of("encode", "native") in solution.blocks and not model.needs.target_statistics
     for block in blocks:
-        if {"encode": native, "features": block != _MORE_OF_TEXTS or not model.needs.scaling}.get(block.slot, True):
+        if {"encode": native, "features": block != _TERMS or not model.needs.scaling}.get(block.slot, True):
             solution = place(solution, block)
     return solution
 
@@ -59,11 +59,13 @@ def settled(solution: Solution, blocks: Sequence[Block]) -> Solution:
 def _questions(experiment: Experiment, reference: Solution, research: Sequence[Suggestion]) -> Iterator[Block]:
     """Blocks to try, each once, without those the solution has."""
     shape = experiment.shape
-    seen = {plain(block, shape) for block in reference.blocks}
+    seen = {(block.slot, block.component) for block in reference.blocks}
+    if shape.n_text and shape.n_rows >= _ROWS_FOR_TERMS:
+        yield _TERMS
     suggested = [item.block for item in research if item.block.slot != "model" and item.suits(reference)]
     for block in [*_of_the_data(shape), *suggested, *_of_groups(shape)]:
-        if plain(block, shape) not in seen and usable(block.slot, block.component, shape):
-            seen.add(plain(block, shape))
+        if (block.slot, block.component) not in seen and usable(block.slot, block.component, shape):
+            seen.add((block.slot, block.component))
             yield block
 
 
@@ -74,8 +76,6 @@ def _of_the_data(shape: DataShape) -> Iterator[Block]:
         yield Block.of("target", scale)
     if shape.max_levels > NATIVE_LEVELS:
         yield Block.of("encode", "target_mean")
-    if shape.n_text and shape.n_rows >= _ROWS_FOR_MORE_OF_TEXTS:
-        yield _MORE_OF_TEXTS
 
 
 def _of_groups(shape: DataShape) -> Iterator[Block]:

@@ -19,10 +19,11 @@ from .task import CLASSIFICATION, TaskKind
 _MAX_INTEGER_CLASSES = 20
 _ROWS_PER_CLASS = 5
 _USUAL_FOLDS = 5
-_IN_ORDER = frozenset(
-    {"no", "yes", "n", "y", "false", "true", "f", "t", "negative", "positive", "neg", "pos", "off", "on"}
-)
-"""Words (lower case) whose alphabetical order has the positive one of two labels last."""
+_NEGATIVE = frozenset({"no", "n", "false", "f", "negative", "neg", "off", "none", "normal", "absent"})
+_POSITIVE = frozenset({"yes", "y", "true", "t", "positive", "pos", "on", "abnormal", "present"})
+"""Words (lower case) that say which one of two labels is the positive one."""
+_MISSING_LABELS_AT_MOST = 0.05
+"""Share of the rows up to which words beside numeric labels mean that the label is missing; of more, they are a label."""
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,14 @@ def _labels(name: str, kind: TaskKind, reason: str, cells: Cells, asked: bool) -
         raise InvalidInput(
             f"expected a target that varies, {name!r} is always {str(words.iat[0])[:40]!r}; choose another column"
         )
+    if kind == "binary" and n_classes > 2 and not asked:
+        kind, reason = "multiclass", f"{name} has two numbers and other labels beside them"
     if kind == "binary" and n_classes != 2:
         raise InvalidInput(
             f"expected two classes for a binary task, {name!r} has {n_classes}; ask for multiclass or clean the labels"
         )
-    if kind == "multiclass" and n_classes == 2 and asked:
-        kind, reason = "binary", f"{name} has two values, so multiclass is binary here"
+    if kind == "multiclass" and n_classes == 2:
+        kind, reason = "binary", f"{name} has two values" + (", so multiclass is binary here" if asked else "")
     if n_classes > n_known / 2:
         hint = "ask for regression" if pd.to_numeric(words, errors="coerce").notna().all() else "choose another target"
         raise InvalidInput(
@@ -180,6 +183,8 @@ def _known_labels(name: str, cells: Cells, every_word: bool) -> tuple[pd.Series,
     if numerals is None or not np.isnan(numerals.values).any():
         return words, codes, written, []
     known = np.isfinite(numerals.values)
+    if known.sum() < 2 or cells.counts[~known].sum() > _MISSING_LABELS_AT_MOST * cells.counts.sum():
+        return words, codes, written, []
     place = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)
     return words[known], place[codes], written[known], _dirty_targets(name, words, cells.counts, numerals.junk)
 
@@ -187,9 +192,11 @@ def _known_labels(name: str, cells: Cells, every_word: bool) -> tuple[pd.Series,
 def _positive_last(words: pd.Series, counts: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Of two labels that neither a number nor a usual word puts in order, let the rarer one be the positive one (`fraud` and not
     `legit`): it is what F1 and average precision ask about."""
-    lowered = set(words.str.lower())
-    if len(words) != 2 or not lowered.isdisjoint(_IN_ORDER) or pd.to_numeric(words, errors="coerce").notna().all():
+    if len(words) != 2 or pd.to_numeric(words, errors="coerce").notna().all():
         return order
+    rank = [(word in _POSITIVE) - (word in _NEGATIVE) for word in words.str.lower()]
+    if rank[0] != rank[1]:
+        return np.argsort(rank, kind="stable")
     return order[::-1] if counts[order[1]] > counts[order[0]] else order
 
 

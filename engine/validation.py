@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .checking import NO_TIME, CheckOutcome, by_severity, run_checks, sample
+from .checking import BROKEN, NO_TIME, CheckOutcome, by_severity, run_checks, sample
 from .compare import Interval, interval_of_next, paired_comparison
 from .errors import Cancelled, DeadlinePassed
 from .examination import Examination, examine_fold
@@ -33,6 +33,8 @@ Verdict = Literal["READY", "NOT READY"]
 _REPORT_S = 2.5
 _REPORT_SHARE = 0.3
 _TRIED_ROWS = 2_000
+_NOTHING = 0.05
+"""Share of the score up to which a dummy's counts as nothing."""
 _FROM_OOF = ("CONSTANT_PREDICTIONS", "DUPLICATE_OPTIMISM")
 """Checks of the choice's out-of-fold predictions."""
 
@@ -266,8 +268,8 @@ class _Inspection:
         old = baseline.evaluation.scores[: len(self.choice.scores)]
         found = paired_comparison(self.choice.scores, old, metric, ratio)
         reference = float(np.mean(old))
-        # A dummy's R² is about zero; the gain is then a share of the new score instead.
-        is_nothing = metric.key == "r2" and abs(reference) <= 1e-6
+        # A dummy's R² or F1 is about zero; the gain is then a share of the new score instead.
+        is_nothing = metric.greater_is_better and reference <= _NOTHING * abs(self.choice.mean)
         scale = abs(self.choice.mean) if is_nothing else max(abs(reference), 0.01 * abs(self.choice.mean))
         share = found.mean_gain / scale if scale > 0 else 0.0
         name = baseline.evaluation.solution.model.component
@@ -286,6 +288,9 @@ class _Inspection:
         mean, scores = self.choice.mean, np.asarray(self.choice.scores)
         dummy = improvements[0] if improvements and improvements[0].baseline == "dummy" else None
         late = [outcome.code for outcome in outcomes if outcome.not_applicable == NO_TIME]
+        broken = [outcome.code for outcome in outcomes if (outcome.not_applicable or "").startswith(BROKEN)]
+        # A check that says nothing has found nothing, which is not the same as nothing being there.
+        missing = NO_TIME if late else f"{', '.join(broken)} could not be computed; see the run's log" if broken else ""
         critical = sum(finding.severity == "critical" for outcome in outcomes for finding in outcome.findings)
         gap = examination if isinstance(examination, NotApplicable) else examination.judged_gap
         values: dict[str, float | str] = {
@@ -293,7 +298,7 @@ class _Inspection:
             "p_value": dummy.p_value if dummy else "the dummy has no score",
             "fold_std": "needs two folds and a mean other than 0",
             "holdout_gap": self.holdout_note,
-            "critical_findings": NO_TIME if late and not critical else float(critical),
+            "critical_findings": missing if missing and not critical else float(critical),
             "train_gap": gap.reason if isinstance(gap, NotApplicable) else gap,
             "fairness": "no sensitive column is named",
             "latency": speed.reason if isinstance(speed, NotApplicable) else speed.single_row_p95_ms,

@@ -120,7 +120,7 @@ def answer(request: SearchRequest, workspace: Workspace) -> SearchReport:
     run.journal.append(
         "research",
         {
-            "blocks": _blocks(taken, findings),
+            "blocks": _blocks(taken, [*findings, *_earlier_findings(run)]),
             "cards": [item.card.key for item in taken],
             "findings": [{**row.model_dump(), "author": "agent"} for row in findings],
         },
@@ -128,6 +128,12 @@ def answer(request: SearchRequest, workspace: Workspace) -> SearchReport:
     add_entry(run.journal, _WINDOW, report.digest(), 4, "tool", TOOL.name)
     _note(run, findings)
     return report
+
+
+def _earlier_findings(run: RunFolder) -> list[FindingRow]:
+    """What the agent found in earlier searches of this run: another search ranks the cards anew, but takes back no finding."""
+    rows = [row for entry in run.journal.read("research") for row in entry.body["findings"]]
+    return [FindingRow(text=row["text"], blocks=row["blocks"]) for row in rows]
 
 
 def _summary(taken: Sequence[RankedCard], n_aside: int, findings: Sequence[FindingRow]) -> str:

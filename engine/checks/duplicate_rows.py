@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from ..checking import row_hashes
 from ..experiment import Experiment
@@ -12,6 +13,8 @@ from ..plugins import Check, Finding, NotApplicable, Severity
 from ..roles import FEATURE_ROLES
 
 _WARNING_SHARE = 0.01
+_OF_CHANCE = 0.5
+"""With so much of the share explained by chance, twins are what such a table has."""
 
 
 def _run(experiment: Experiment) -> Sequence[Finding] | NotApplicable:
@@ -31,17 +34,37 @@ def _run(experiment: Experiment) -> Sequence[Finding] | NotApplicable:
     if twins == 0:
         return []
     share = twins / n_valid
-    severity: Severity = "warning" if share >= _WARNING_SHARE else "info"
+    by_chance = _twins_by_chance(experiment, dataset.frame[names])
+    expected = by_chance >= _OF_CHANCE * share
+    severity: Severity = "warning" if share >= _WARNING_SHARE and not expected else "info"
     return [
         Finding(
             CHECK.code,
             severity,
             "Duplicate rows lie on both sides of the folds",
             f"{twins:,} of {n_valid:,} validation rows ({share:.1%}) equal a training row in every feature; {same_target:,} of "
-            f"them have such a twin with the same target, {twins - same_target:,} only twins that contradict it",
-            "remove the duplicates or pass group_column, so that twins stay on one side; until then expect less on new rows",
+            f"them have such a twin with the same target, {twins - same_target:,} only twins that contradict it"
+            + (
+                f"; with columns shuffled it would be {by_chance:.1%}: rows have few possible values"
+                if expected
+                else ""
+            ),
+            "nothing: new rows will have twins among these, too"
+            if expected
+            else "remove the duplicates or pass group_column, so that twins stay on one side; until then expect less on new rows",
         )
     ]
+
+
+def _twins_by_chance(experiment: Experiment, features: pd.DataFrame) -> float:
+    """Share of validation rows that would have a twin if no two columns had anything to do with each other."""
+    generator = np.random.default_rng(experiment.seed)
+    shuffled = {name: features[name].array.take(generator.permutation(len(features))) for name in features.columns}
+    hashes = row_hashes(pd.DataFrame(shuffled))
+    folds = experiment.evaluator.folds
+    return sum(int(np.isin(hashes[fold.valid], hashes[fold.train]).sum()) for fold in folds) / sum(
+        len(fold.valid) for fold in folds
+    )
 
 
 CHECK = Check(

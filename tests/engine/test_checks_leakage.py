@@ -56,6 +56,35 @@ def test_a_column_that_is_almost_the_answer_is_found_without_being_a_copy(tmp_pa
     assert (finding.severity, "score_after" in finding.title) == ("critical", True)
 
 
+def test_a_number_beyond_single_precision_hides_no_leak(tmp_path: Path) -> None:
+    frame = generated_table("regression", 900)
+    frame["known later"] = frame["y"] + 0.1 * np.random.default_rng(1).normal(size=900)
+    frame.loc[7, "x1"] = np.finfo(np.float64).max
+    (finding,) = found("LEAK_SINGLE_FEATURE", open_experiment(tmp_path, frame))
+    assert finding.title.startswith("known later")
+
+
+def test_a_counter_beside_a_target_that_the_file_is_sorted_by_is_no_feature(tmp_path: Path) -> None:
+    frame = generated_table("multiclass", 300).sort_values("y", kind="stable").reset_index(drop=True)
+    frame.insert(0, "Id", np.arange(1, 301))
+    experiment = open_experiment(tmp_path, frame)
+    assert experiment.dataset.feature_roles["Id"] is Role.ID
+    assert experiment.shape.n_id == 0
+    frame = frame.sample(frac=1.0, random_state=0)
+    frame["Id"] = np.arange(1, 301)
+    (tmp_path / "shuffled").mkdir()
+    assert open_experiment(tmp_path / "shuffled", frame).shape.n_id == 1
+
+
+def test_twins_of_a_table_with_few_possible_rows_are_no_warning(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.choice(["a", "b", "c"], size=(600, 3)), columns=["x1", "x2", "x3"])
+    frame["y"] = random.choice(["u", "v"], 600)
+    (finding,) = found("LEAK_DUPLICATE_ROWS", open_experiment(tmp_path, frame))
+    assert finding.severity == "info"
+    assert "few possible values" in finding.evidence
+
+
 def test_a_column_missing_exactly_for_one_class_is_found(tmp_path: Path) -> None:
     frame = generated_table("binary", 600)
     frame["reason"] = np.where(frame["y"] == "yes", np.random.default_rng(2).choice(list("abcd"), 600), None)

@@ -142,6 +142,22 @@ def test_whole_numbers_with_dots_between_thousands_are_read_as_such_where_the_co
     assert typed.values.tolist() == [1234.5, 987.25, 1234.0, 2500.0, 999.0, 0.5]
     plain = infer_column(text(["1.234", "2.500", "999", "0.5"]), "x")
     assert plain.values.tolist() == [1.234, 2.5, 999.0, 0.5]
+    # A later file is read the same way, whatever its other rows are; a number in memory is a number.
+    spec = ColumnSpec.from_json(typed.spec.to_json())
+    for later in (["1.234"], ["1.234", "2,5"]):
+        assert read_column(spec, text(later))[0].iloc[0] == 1234.0
+    assert read_column(spec, pd.Series([1.234]))[0].iloc[0] == 1.234
+
+
+def test_one_decimal_comma_among_numbers_with_three_decimals_changes_no_other_number() -> None:
+    values = np.random.default_rng(0).normal(12.0, 0.5, 500).round(3)
+    typed = infer_column(text([*(f"{value:.3f}" for value in values), "3,5"]), "x")
+    assert typed.values.iloc[:-1].tolist() == values.tolist()
+
+
+def test_many_decimal_commas_beside_dotted_thousands_are_evidence_enough() -> None:
+    typed = infer_column(text(["1.234", "2.500", "0,5", "3,25", "17,1"] * 20), "x")
+    assert typed.values.iloc[:5].tolist() == [1234.0, 2500.0, 0.5, 3.25, 17.1]
 
 
 def test_a_column_of_two_formats_of_dates_is_read_by_both_and_reported() -> None:

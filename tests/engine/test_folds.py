@@ -198,3 +198,12 @@ def test_a_sample_of_many_groups_takes_whole_ones_and_of_many_days_the_newest() 
     assert set(counts.tolist()) == {0, 20}
     days = split("time", len(values), values).subsample(2_000)
     assert np.unique(values[days]).tolist() == list(range(900, 1_000))
+
+
+def test_a_sample_by_time_has_its_rows_where_one_day_holds_many() -> None:
+    sizes = np.full(900, 100)
+    sizes[-13] = 14_000
+    values = np.repeat(np.arange(900), sizes)
+    drawn = split("time", len(values), values).subsample(10_000)
+    assert 8_000 <= len(drawn) <= 12_500
+    assert values[drawn].max() == 899

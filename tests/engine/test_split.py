@@ -67,7 +67,9 @@ def test_a_counted_thing_is_no_id() -> None:
     assert chosen({"households": households, "x": households + noise(), "y": households + noise()}) == ("plain", None)
 
 
-@pytest.mark.parametrize("name", ["air_quality_index", "key_skills_score", "number_of_rooms", "body_idx"])
+@pytest.mark.parametrize(
+    "name", ["air_quality_index", "key_skills_score", "number_of_rooms", "body_idx", "week_number"]
+)
 def test_a_measurement_with_the_name_of_a_key_or_index_is_no_id(name: str) -> None:
     values = RNG.integers(0, 200, N)
     columns = {name: values, "x": noise(), "y": values / 30 + noise()}
@@ -75,7 +77,7 @@ def test_a_measurement_with_the_name_of_a_key_or_index_is_no_id(name: str) -> No
     assert opened(columns)[0].feature_roles[name] is Role.NUMERIC
 
 
-@pytest.mark.parametrize("name", ["invoice_no", "account_number", "person_key"])
+@pytest.mark.parametrize("name", ["invoice_no", "account_number", "person_key", "sample_no", "specimen_number"])
 def test_a_number_of_a_record_that_repeats_is_an_id(name: str) -> None:
     records = np.repeat(RNG.permutation(N // 4) + 10_000, 4)
     columns = {name: records, "x": noise(), "y": noise(N // 4)[np.repeat(np.arange(N // 4), 4)] + 0.1 * noise()}

@@ -63,6 +63,9 @@ def test_rare_classes_are_kept_and_reported() -> None:
         (["1"] * 90 + ["0"] * 10, ("0", "1")),
         (["yes"] * 90 + ["no"] * 10, ("no", "yes")),
         (["Neg"] * 10 + ["Pos"] * 90, ("Neg", "Pos")),
+        (["no"] * 10 + ["fraud"] * 90, ("no", "fraud")),
+        (["negative"] * 10 + ["malignant"] * 90, ("negative", "malignant")),
+        (["Yes"] * 90 + ["no"] * 10, ("no", "Yes")),
     ],
 )
 def test_the_positive_label_of_two_is_the_rarer_one_and_is_named(
@@ -83,6 +86,15 @@ def test_a_word_among_numbers_is_a_missing_label(word: str) -> None:
     assert (three.kind, three.classes, len(three.y)) == ("multiclass", ("1", "2", "3"), 300)
     asked = clean_target(series([*["1", "2", "3"] * 100, *[word] * 5]), "multiclass")
     assert len(asked.classes) == 4
+
+
+def test_a_frequent_word_beside_numbers_is_a_label() -> None:
+    doors = clean_target(series([*["1", "2", "3"] * 30, *["none"] * 300]))
+    assert (doors.kind, len(doors.classes), len(doors.y)) == ("multiclass", 4, 390)
+    two = clean_target(series(["1"] * 100 + ["None"] * 100))
+    assert (two.kind, len(two.y)) == ("binary", 200)
+    three = clean_target(series([*["0", "1"] * 50, *["unknown"] * 40]))
+    assert (three.kind, three.classes) == ("multiclass", ("0", "1", "unknown"))
 
 
 def test_junk_among_numbers_is_no_label_and_is_reported() -> None:

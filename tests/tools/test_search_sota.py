@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mle_star.engine.errors import NotFound
 from mle_star.engine.run import RunFolder, create_run
+from mle_star.engine.solution import Block
 from mle_star.engine.windows import read_window, render
 from mle_star.tools.research import ranked_suggestions
 from mle_star.tools.search_sota import TOOL, SearchRequest, answer
@@ -89,6 +90,12 @@ def test_refinement_reads_the_ranked_blocks_and_learners_come_last(workspace: Wo
     assert blocks
     assert slots == sorted(slots)
     assert len(set(blocks)) == len(blocks)
+
+
+def test_another_search_takes_back_no_finding(workspace: Workspace, run: RunFolder) -> None:
+    answer(SearchRequest(findings=("features.pair_ratios paid on such tables",)), workspace)
+    answer(SearchRequest(focus="ensemble"), workspace)
+    assert Block.of("features", "pair_ratios") in [suggestion.block for suggestion in ranked_suggestions(run)]
 
 
 def test_the_same_call_gives_the_same_ranking(workspace: Workspace, run: RunFolder) -> None:

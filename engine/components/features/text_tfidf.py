@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     import optuna
 
 _FIT_ROWS = 50_000
-_PIECES_AT_MOST = 2_000_000
-"""Characters of a column up to which pieces of words are counted: of more it takes longer than the models that follow."""
+_PIECES_AT_MOST = 1_000_000
+"""Characters of all texts up to which pieces of words are counted: of more it takes longer than the models that follow."""
 _COUNTS = ("words", "characters", "digits", "capitals", "signs")
-_PIECES = ("char_wb", "both")
 
 
 @dataclass(frozen=True)
@@ -82,11 +81,13 @@ def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> 
     rows = np.arange(len(table.frame))
     if len(rows) > _FIT_ROWS:
         rows = np.sort(np.random.default_rng(context.seed).choice(rows, _FIT_ROWS, replace=False))
+    read = {name: _texts(table.frame[name].iloc[rows]) for name in names}
+    analyzers = _analyzers(str(params["analyzer"]), sum(len(text) for texts in read.values() for text in texts))
     spaces: dict[str, tuple[_Space, ...]] = {}
     wanted: list[str] = []
     for name in names:
-        texts = _texts(table.frame[name].iloc[rows])
-        found = [_space(texts, kind, params, context.seed) for kind in _analyzers(str(params["analyzer"]), texts)]
+        texts = read[name]
+        found = [_space(texts, kind, params, context.seed) for kind in analyzers]
         spaces[name] = tuple(space for space in found if space is not None)
         wanted += [f"{name}:{count}" for count in _COUNTS]
         for space in spaces[name]:
@@ -98,11 +99,11 @@ def fit(table: Table, y: np.ndarray, params: ParamDict, context: FitContext) -> 
     return transform.apply(table), transform
 
 
-def _analyzers(asked: str, texts: list[str]) -> tuple[str, ...]:
-    """What is counted in a column; pieces of words only where they do not take too long."""
-    if asked in _PIECES and sum(map(len, texts)) > _PIECES_AT_MOST:
-        return ("word",)
-    return ("word", "char_wb") if asked == "both" else (asked,)
+def _analyzers(asked: str, n_characters: int) -> tuple[str, ...]:
+    """What is counted; pieces beside words only where they do not take too long."""
+    if asked != "both":
+        return (asked,)
+    return ("word", "char_wb") if n_characters <= _PIECES_AT_MOST else ("word",)
 
 
 def _space(texts: list[str], analyzer: str, params: ParamDict, seed: int) -> _Space | None:
