@@ -13,6 +13,7 @@ from ..plugins import Check, Finding, NotApplicable, Severity
 from ..roles import FEATURE_ROLES
 
 _WARNING_SHARE = 0.01
+_ROWS_TO_SHUFFLE = 200_000
 _OF_CHANCE = 0.5
 """With so much of the share explained by chance, twins are what such a table has."""
 
@@ -57,7 +58,10 @@ def _run(experiment: Experiment) -> Sequence[Finding] | NotApplicable:
 
 
 def _twins_by_chance(experiment: Experiment, features: pd.DataFrame) -> float:
-    """Share of validation rows that would have a twin if no two columns had anything to do with each other."""
+    """Share of validation rows that would have a twin if no two columns had anything to do with each other; 0.0 on more rows than
+    are worth a copy of the table."""
+    if len(features) > _ROWS_TO_SHUFFLE:
+        return 0.0
     generator = np.random.default_rng(experiment.seed)
     shuffled = {name: features[name].array.take(generator.permutation(len(features))) for name in features.columns}
     hashes = row_hashes(pd.DataFrame(shuffled))
