@@ -263,7 +263,10 @@ def strategies_for(experiment: Experiment, names: Sequence[str] | None = None) -
     if experiment.split.kind == "time":
         # Weights learnt on past blocks of time follow what these blocks had in common, which the next one need not share.
         fitting = [strategy for strategy in fitting if strategy.members == "one_per_learner"]
-    return sorted(fitting, key=lambda strategy: (strategy.priority, strategy.key))
+    metric = experiment.task.metric.key
+    return sorted(
+        fitting, key=lambda one: (one.aims_at is not None and metric not in one.aims_at, one.priority, one.key)
+    )
 
 
 def fit_ensemble(experiment: Experiment, key: str, members: Sequence[Evaluation]) -> FittedEnsemble:

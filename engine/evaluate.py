@@ -28,7 +28,7 @@ from .evaluation import Evaluation, FoldPlan
 from .fold_cache import FoldCache, Inputs, Prefix
 from .folds import Fold
 from .freed_memory import return_freed_memory
-from .limits import Footprint, footprint_of
+from .limits import Footprint, footprint_of, size_growth
 from .pipeline import Setting, fit_adapted, fit_context, fit_table_block
 from .shape import DataShape
 from .side_by_side import SideBySide, side_by_side
@@ -329,8 +329,8 @@ class Evaluator:
                 oof[fold.valid] = result.prediction
         footprint, rounds = results[0].footprint, [result.rounds or 1 for result in results]
         if footprint is not None:
-            # Trees grow with the rows, and the final fit takes the folds' mean number of rounds.
-            footprint = footprint.grown(self._growth * float(np.mean(rounds)) / rounds[0])
+            growth = size_growth(registry.model(solution.model.component).family, self._growth_of(solution))
+            footprint = footprint.grown(growth * float(np.mean(rounds)) / rounds[0])
         return Evaluation(
             solution, tuple(result.score for result in results), oof, seconds,
             tuple(result.seconds for result in results), tuple(result.rounds for result in results),

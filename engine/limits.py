@@ -23,6 +23,8 @@ _SAMPLE_BYTES = 4_000_000
 _MB = 1e6
 _READING_MS = 1.5
 """What typing a row and writing its prediction adds to the members' own time."""
+_OF_ONE_SIZE = frozenset({"dummy", "linear", "network", "bayes"})
+_BOOSTING_GROWS_AT_MOST = 3.0
 _MARGIN = 1.2
 """The final model sees more rows than a fold's, and a machine in use is not as quiet as one that measures."""
 
@@ -41,6 +43,14 @@ class Footprint:
     def to_json(self) -> dict[str, float]:
         """Return a JSON-ready mapping; `Footprint(**body)` is the inverse."""
         return asdict(self)
+
+
+def size_growth(family: str, rows: float) -> float:
+    """How many times as large a saved model is, fitted on so many times the `rows`: coefficients are as many as before, and
+    boosting has a few more rounds of trees whose leaves are bounded; what keeps its rows, and full-depth trees, grows with them."""
+    if family in _OF_ONE_SIZE:
+        return 1.0
+    return min(rows, _BOOSTING_GROWS_AT_MOST) if family == "boosting" else rows
 
 
 @dataclass(frozen=True)

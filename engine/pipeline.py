@@ -151,18 +151,7 @@ def fit_adapted(
         # Rows with one target value teach no learner anything, and most of them refuse such rows.
         block = Block.of("model", "dummy")
     model = registry.model(block.component)
-    target_block = solution.block("target")
-    target: TargetTransform | None = None
-    fitted_y, weight = y, None
-    if target_block is not None:
-        component = registry.component("target", target_block.component)
-        if component.fit_target is None:
-            raise TypeError(f"{target_block.name} is not a target component")
-        target = component.fit_target(y, {**component.defaults, **dict(target_block.params)}, context)
-        fitted_y, weight = target.transform(y), target.weights(y)
-    scale = UnitScale.of(fitted_y) if regression else None
-    if scale is not None:
-        fitted_y = scale.apply(fitted_y)
+    target, scale, fitted_y, weight = _fitted_target(setting, solution.block("target"), y, context)
 
     def fit(fit_rows: np.ndarray | None, early_rows: np.ndarray | None, rounds: int | None) -> FittedModel:
         """Fit the learner on some of the rows (None: all), stopping early on others."""
@@ -197,7 +186,9 @@ def fit_adapted(
     post_block = solution.block("post")
     wants_early = model.early_stopping and rounds is None
     fit_rows = held = None
-    if wants_early or post_block is not None:
+    post = registry.component("post", post_block.component) if post_block is not None else None
+    needs_unseen = post is not None and not post.reads_targets_only
+    if wants_early or needs_unseen:
         fit_rows, held = setting.split.inner_holdout(positions, inner_fraction(len(y)), setting.seed)
         if len(held) == 0 or (not regression and len(np.unique(y[fit_rows])) < len(present)):
             # Every class must be seen in fitting: without that, no rows are held out.
@@ -206,17 +197,39 @@ def fit_adapted(
         solution, setting.task.n_outputs, regression, transforms, adapter, present, target,
         fit(fit_rows, held if wants_early else None, rounds), None, scale=scale,
     )  # fmt: skip
-    if post_block is not None and held is not None:
-        component = registry.component("post", post_block.component)
-        if component.fit_post is None:
+    if post is not None and post_block is not None:
+        if post.fit_post is None:
             raise TypeError(f"{post_block.name} is not a post component")
-        unseen = part._raw(X.iloc[held])
-        part.post = component.fit_post(unseen, y[held], {**component.defaults, **dict(post_block.params)}, context)
-        if rounds is not None or not wants_early:
-            # The correction is known now; the learner itself may have all rows.
-            part.model = fit(None, None, rounds)
+        params = {**post.defaults, **dict(post_block.params)}
+        if not needs_unseen:
+            part.post = post.fit_post(np.empty((0, setting.task.n_outputs)), y, params, context)
+        elif held is not None:
+            part.post = post.fit_post(part._raw(X.iloc[held]), y[held], params, context)
+            if rounds is not None or not wants_early:
+                # The correction is known now; the learner itself may have all rows.
+                part.model = fit(None, None, rounds)
     part.seconds = time.monotonic() - start
     return part
+
+
+def _fitted_target(
+    setting: Setting, block: Block | None, y: np.ndarray, context: FitContext
+) -> tuple[TargetTransform | None, UnitScale | None, np.ndarray, np.ndarray | None]:
+    """Fit what stands between the targets and the learner; returns it with the values to learn and the rows' weights."""
+    target: TargetTransform | None = None
+    fitted_y, weight = y, None
+    if block is not None:
+        component = registry.component("target", block.component)
+        if component.fit_target is None:
+            raise TypeError(f"{block.name} is not a target component")
+        target = component.fit_target(y, {**component.defaults, **dict(block.params)}, context)
+        fitted_y, weight = target.transform(y), target.weights(y)
+    if setting.task.metric.key == "mape":
+        # Errors count in proportion to the value: the best constant is the median by these weights, well below the plain one.
+        relative = (1.0 if weight is None else weight) / np.abs(y)
+        weight = np.asarray(relative / relative.mean())
+    scale = None if setting.task.is_classification else UnitScale.of(fitted_y)
+    return target, scale, fitted_y if scale is None else scale.apply(fitted_y), weight
 
 
 def _compact(y: np.ndarray, present: np.ndarray, regression: bool) -> np.ndarray:

@@ -134,6 +134,8 @@ class Component:
     fit_table: TableFit | None = None
     fit_target: TargetFit | None = None
     fit_post: PostFit | None = None
+    reads_targets_only: bool = False
+    """`fit_post` needs no predictions: it gets none, and all training targets instead of those of held-out rows."""
 
 
 # --- learners ---------------------------------------------------------------------------------------------------------
@@ -319,6 +321,8 @@ class Ensemble:
     time orders the folds; `few` that it extrapolates from many."""
     tasks: frozenset[TaskKind] = ALL_TASKS
     requires: tuple[str, ...] = ()
+    aims_at: frozenset[str] | None = None
+    """Metrics that it serves, by key; None: any. It is tried last under another."""
     averages: bool = True
     """False: members have shares, but the outcome is more than the mean by them. The final model then fits the strategy again on
     the members that have a share, which must give the same."""

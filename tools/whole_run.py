@@ -60,10 +60,19 @@ def run_workflow(
     request: WorkflowRequest, run: RunFolder, resources: Resources, report_progress: ReportProgress
 ) -> WorkflowReport:
     """Run all phases on one clock. A phase that only improves the result may fail: the run goes on with what it has."""
+    from ..engine.experiment import reopen_experiment
+
     budget_s = request.time_budget_s or DEFAULT_BUDGET_S
     deadline = Deadline(budget_s)
     opening = ProfileRequest(**{name: getattr(request, name) for name in ProfileRequest.model_fields})
-    experiment = open_experiment(opening, run, resources, deadline, budget_s, report_progress)
+    # A worker that goes on where another one died keeps the run's folds: with less time left it would choose others, and nothing
+    # that is scored would count any more.
+    begun = run.journal.last("profile") is not None and run.data_path.exists()
+    experiment = (
+        reopen_experiment(run, resources, deadline, report_progress)
+        if begun
+        else open_experiment(opening, run, resources, deadline, budget_s, report_progress)
+    )
     experiment.whole = deadline
     whole = _WholeRun(experiment, deadline)
     whole.take(tools()[PHASES[0]], opening, deadline)

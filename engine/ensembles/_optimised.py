@@ -15,6 +15,8 @@ from ..task import Task
 from ._nonnegative import non_negative
 from ._weighted import FittedWeights
 
+MEANS_AND_CHANCES = frozenset({"roc_auc", "average_precision", "log_loss", "brier", "rmse", "r2"})
+"""Metrics that squared error and log loss stand for; others ask for medians, or for labels of rare classes."""
 _HALVES = 8
 _ROUNDS = 100
 _ROWS_AT_MOST = 10_000

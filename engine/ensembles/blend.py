@@ -54,13 +54,22 @@ def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsem
     rows = np.arange(len(y))
     if len(rows) > _ROWS_AT_MOST:
         rows = np.sort(np.random.default_rng(seed).choice(rows, _ROWS_AT_MOST, replace=False))
-    part, part_y = stack[:, rows], y[rows]
+    part, part_y = _foreseeable(stack[:, rows], y[rows], task)
     blend = FittedBlend(
         tuple(shares.tolist()), linear_stack(part[used], part_y, task, seed), _STACK_SHARE[task.metric.key]
     )
     if task.is_classification:
         blend.temperature = fit_temperature(blend.combine(part), part_y)
     return blend
+
+
+def _foreseeable(stack: np.ndarray, y: np.ndarray, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Without rows of a class that no member knew, as where a fold lacks a rare one: that they were surprised says nothing of how
+    sure they may be of the classes they know, and the final model will know them all."""
+    if not task.is_classification:
+        return stack, y
+    known = (stack[:, np.arange(len(y)), y.astype(np.int64)] > 0.0).any(axis=0)
+    return (stack[:, known], y[known]) if known.any() else (stack, y)
 
 
 def _settled_shares(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> np.ndarray:
@@ -81,5 +90,6 @@ ENSEMBLE = Ensemble(
     summary="Part optimised weights, part linear stack of the same members, with one temperature for probabilities.",
     fit=_fit,
     priority=10,
+    aims_at=frozenset(_STACK_SHARE),
     averages=False,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..plugins import Ensemble
-from ._optimised import optimised_weights
+from ._optimised import MEANS_AND_CHANCES, optimised_weights
 
 ENSEMBLE = Ensemble(
     key="weights",
@@ -11,4 +11,5 @@ ENSEMBLE = Ensemble(
     summary="Non-negative weights that minimise squared error or log loss out of fold, averaged over halves of the rows.",
     fit=optimised_weights,
     priority=45,
+    aims_at=MEANS_AND_CHANCES,
 )

@@ -111,6 +111,9 @@ def _fit(data: TrainingData) -> FittedModel:
             estimator.set_params(max_iter=goal).fit(rows, data.y, sample_weight=data.weight, **held_out)
             if estimator.n_iter_ < goal or stopper.stop_after(goal):
                 break
+    if data.early is not None:
+        # The first score is that before any tree; trees after the best one are those it waited for in vain.
+        estimator._predictors = estimator._predictors[: max(1, int(np.argmax(estimator.validation_score_)))]
     return FittedHistBoosting(estimator, form, data.kind, data.threads, int(estimator.n_iter_), stopper.cut)
 
 

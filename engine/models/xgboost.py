@@ -7,7 +7,8 @@ lost to both. Several classes get deeper trees with a penalty, which wine_qualit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,17 +38,27 @@ class FittedXGBoost:
     threads: int
     rounds: int
     cut: bool
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A lock belongs to its process."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Probabilities (n_rows, n_classes) or values (n_rows, 1), float64."""
         import xgboost
 
         threads = self.threads if len(X) >= _LEAST_ROWS_PER_THREAD else 1
-        self.booster.set_param({"nthread": threads})
         rows = xgboost.DMatrix(
             self.form.matrix(X), feature_types=self.feature_types, enable_categorical=True, nthread=threads
         )
-        raw = np.asarray(self.booster.predict(rows, iteration_range=(0, self.rounds)), dtype=np.float64)
+        # Setting the threads makes the booster ready anew, which a second caller must not meet halfway.
+        with self._lock:
+            self.booster.set_param({"nthread": threads})
+            raw = np.asarray(self.booster.predict(rows, iteration_range=(0, self.rounds)), dtype=np.float64)
         if self.kind == "binary":
             return np.column_stack([1.0 - raw, raw])
         values = raw.reshape(len(X), -1)

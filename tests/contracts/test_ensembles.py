@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mle_star.engine import registry
 from mle_star.engine.ensembles._quick_scores import QuickLoss
+from mle_star.engine.ensembles.blend import FittedBlend
 from mle_star.engine.plugins import Ensemble
 from mle_star.engine.task import METRICS, Task, TaskKind, resolve_metric
 from scipy.stats import rankdata, spearmanr
@@ -257,6 +258,24 @@ def test_many_rows_and_classes_take_about_a_second(key: str, n_members: int, met
     STRATEGIES[key].fit(stack, y, task, 0)
     # Several times what it takes on an idle core: other work on the machine is no failure.
     assert time.process_time() - start < 4.0
+
+
+def test_rows_of_a_class_that_no_fold_could_know_do_not_make_the_blend_careful() -> None:
+    random = np.random.default_rng(0)
+    chances = random.dirichlet(np.full(4, 0.3), 400)
+    y = np.array([random.choice(4, p=row) for row in chances])
+    opinions = chances * np.exp(random.normal(0.0, 0.3, (3, 400, 4)))
+    stack = np.concatenate([opinions / opinions.sum(axis=2, keepdims=True), np.zeros((3, 400, 1))], axis=2)
+    strange = y.copy()
+    strange[:8] = 4
+    task = Task("multiclass", resolve_metric("log_loss", "multiclass"), tuple("abcde"))
+    usual = STRATEGIES["blend"].fit(stack[:, 8:], y[8:], task, 0)
+    other = STRATEGIES["blend"].fit(stack, strange, task, 0)
+    assert isinstance(usual, FittedBlend)
+    assert isinstance(other, FittedBlend)
+    assert usual.temperature is not None
+    assert other.temperature is not None
+    assert other.temperature.sharpness == pytest.approx(usual.temperature.sharpness, abs=0.02)
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])

@@ -6,6 +6,7 @@ import pickle
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,8 +79,15 @@ def test_a_target_of_one_value_needs_fewer_trees_than_rounds() -> None:
     np.testing.assert_allclose(registry.model("lightgbm").fit(data).predict(X), 3.0)
 
 
-def test_two_callers_of_one_lightgbm_get_their_own_predictions() -> None:
-    model = pickle.loads(pickle.dumps(fitted("lightgbm", "regression", LARGE, rounds=200)))
+XGBOOST: ParamDict = {
+    "n_estimators": 200, "learning_rate": 0.05, "max_depth": 6, "min_child_weight": 1.0, "subsample": 0.8,
+    "colsample_bylevel": 0.6, "reg_lambda": 1.0, "native_levels": 8, "max_cat_to_onehot": 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("learner", "params"), [("lightgbm", LARGE), ("xgboost", XGBOOST)])
+def test_two_callers_of_one_booster_get_their_own_predictions(learner: str, params: ParamDict) -> None:
+    model = pickle.loads(pickle.dumps(fitted(learner, "regression", params, rounds=200)))
     rows, _ = problem("regression", 2_500)
     parts = (rows, rows.iloc[:900])
     expected = [model.predict(part) for part in parts]
@@ -129,3 +137,11 @@ def test_a_sum_of_kernels_is_faster_than_the_machine_it_was_made_of() -> None:
     rows = problem("binary", 10_000)[0].to_numpy(dtype=np.float64)
     kernels = svm_rbf.KernelSum.of(machine)
     assert best_seconds(lambda: kernels.predict(rows)) < 0.5 * best_seconds(lambda: machine.decision_function(rows))
+
+
+def test_histogram_boosting_keeps_no_tree_that_it_only_waited_with() -> None:
+    params: ParamDict = {"learning_rate": 0.3, "max_iter": 200, "max_leaf_nodes": 31}
+    model: Any = fitted("hist_gradient_boosting", "regression", params, n_rows=600, early=True)
+    losses = -model.estimator.validation_score_
+    assert model.rounds == len(model.estimator._predictors) == int(losses.argmin())
+    assert model.rounds < len(losses) - 1

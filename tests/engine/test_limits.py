@@ -14,7 +14,7 @@ from mle_star.engine.ensembling import build_ensemble
 from mle_star.engine.experiment import Experiment, reopen_experiment
 from mle_star.engine.final import chosen
 from mle_star.engine.leaderboard import best_single, contenders, leaderboard
-from mle_star.engine.limits import Footprint, Limits
+from mle_star.engine.limits import Footprint, Limits, size_growth
 from mle_star.engine.pool import member_pool
 from mle_star.engine.serving import saved_mb
 from mle_star.engine.validation import validate
@@ -96,3 +96,11 @@ def test_limits_are_remembered_with_the_run(open_run: Experiment) -> None:
     assert [row.evaluation.footprint for row in leaderboard(again)] == [
         row.evaluation.footprint for row in leaderboard(open_run)
     ]
+
+
+@pytest.mark.parametrize(
+    ("family", "grown"), [("boosting", 3.0), ("linear", 1.0), ("network", 1.0), ("forest", 20.0), ("neighbors", 20.0)]
+)
+def test_what_keeps_its_rows_grows_with_them_and_coefficients_do_not(family: str, grown: float) -> None:
+    assert size_growth(family, 20.0) == grown
+    assert size_growth(family, 1.0) == 1.0

@@ -49,4 +49,5 @@ COMPONENT = Component(
     space=space,
     tasks=frozenset({"regression"}),
     fit_post=fit,
+    reads_targets_only=True,
 )

@@ -1,0 +1,82 @@
+"""What is asked for is what is aimed at: decisions of rare classes, errors in proportion, and bounds from all targets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mle_star.engine import registry
+from mle_star.engine.deadline import Deadline
+from mle_star.engine.defaults import default_solution, place
+from mle_star.engine.ensembling import strategies_for
+from mle_star.engine.plugins import FitContext, ParamDict, PostTransform
+from mle_star.engine.solution import Block
+from mle_star.engine.structure import settle
+from opened import generated_table, open_experiment
+
+
+def rare(n_rows: int = 900) -> pd.DataFrame:
+    """One row in ten is what is looked for, and it is hard to tell."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(n_rows, 4)), columns=list("abcd"))
+    score = frame["a"] + frame["b"] + 1.2 * random.normal(size=n_rows)
+    return frame.assign(y=np.where(score > score.quantile(0.9), "hit", "miss"))
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "f1"])
+def test_where_decisions_are_scored_rare_classes_are_named_more_often(tmp_path: Path, metric: str) -> None:
+    experiment = open_experiment(tmp_path, rare(), metric=metric)
+    reference = experiment.evaluator.evaluate(default_solution("lightgbm", experiment.shape), Deadline(60))
+    accepted = settle(experiment, reference, Deadline(60), ())
+    assert "class_weights" in {block.component for block in accepted}
+
+
+def test_strategies_that_aim_at_chances_are_tried_last_where_labels_or_medians_are_scored(tmp_path: Path) -> None:
+    for metric, kind, first in (
+        ("f1", "binary", "mean"),
+        ("mae", "regression", "mean"),
+        ("log_loss", "binary", "blend"),
+    ):
+        folder = tmp_path / metric
+        folder.mkdir()
+        keys = [one.key for one in strategies_for(open_experiment(folder, generated_table(kind), metric=metric))]
+        assert keys[0] == first
+        assert (keys.index("greedy") < keys.index("blend")) is (first != "blend")
+
+
+@pytest.mark.parametrize("learner", ["dummy", "lightgbm", "xgboost"])
+def test_errors_in_proportion_want_lower_predictions_than_the_median(tmp_path: Path, learner: str) -> None:
+    frame = generated_table("regression", 400)
+    frame["y"] = np.exp(0.8 * frame["y"])
+    scores = {}
+    for metric in ("mae", "mape"):
+        folder = tmp_path / metric
+        folder.mkdir()
+        experiment = open_experiment(folder, frame, metric=metric)
+        evaluation = experiment.evaluator.evaluate(default_solution(learner, experiment.shape), Deadline(60))
+        assert evaluation.oof is not None
+        truth, predicted = experiment.dataset.y, evaluation.oof[:, 0]
+        scores[metric] = float(np.mean(np.abs(truth - predicted) / truth))
+    assert scores["mape"] < 0.97 * scores["mae"]
+
+
+def test_the_range_of_known_targets_is_that_of_all_training_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    component = registry.component("post", "clip_to_range")
+
+    def fit_post(prediction: np.ndarray, y: np.ndarray, params: ParamDict, context: FitContext) -> PostTransform:
+        seen.append(len(y))
+        assert component.fit_post is not None
+        return component.fit_post(prediction, y, params, context)
+
+    monkeypatch.setitem(registry.components("post"), "clip_to_range", replace(component, fit_post=fit_post))
+    experiment = open_experiment(tmp_path, generated_table("regression", 300))
+    for learner in ("linear", "lightgbm"):
+        clipped = place(default_solution(learner, experiment.shape), Block.of("post", "clip_to_range"))
+        assert experiment.evaluator.evaluate(clipped, Deadline(60)).failure is None
+    assert sorted(seen) == sorted([len(fold.train) for fold in experiment.evaluator.folds] * 2)
