@@ -20,7 +20,6 @@ from .experiment import Experiment
 from .leaderboard import TRIALS, leaderboard
 from .pipeline import model_params
 from .plugins import Component, Model
-from .shape import DataShape
 from .solution import Block, Params, ParamValue, Solution, Suggestion
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -115,17 +114,17 @@ def _components(
 
 
 def _put(experiment: Experiment, solution: Solution, block: Block) -> Solution:
-    block = _plain(block, experiment.shape)
+    block = _plain(experiment, block)
     if block.slot == "model" and block.component != solution.model.component:
         return with_model(solution, block.component, experiment.shape, dict(block.params))
     return place(solution, block)
 
 
-def _plain(block: Block, shape: DataShape) -> Block:
+def _plain(experiment: Experiment, block: Block) -> Block:
     """The block without parameters that its defaults on this table have anyway: the same solution is not tried under two names."""
     usual: Params
     if block.slot == "model":
-        usual = registry.model(block.component).defaults(shape)
+        usual = registry.model(block.component).defaults(experiment.shape)
     else:
         usual = registry.component(block.slot, block.component).defaults
     return Block.of(

@@ -19,11 +19,10 @@ from ..plugins import Ensemble, FittedEnsemble
 from ..task import Task
 from ..temperature import Temperature, fit_temperature
 from ._linear import linear_stack
-from ._optimised import optimised_weights
+from ._optimised import MEANS_AND_CHANCES, optimised_weights
 from ._weighted import FittedWeights
 
-_STACK_SHARE = {"roc_auc": 0.5, "average_precision": 0.5, "log_loss": 0.75, "brier": 0.5, "rmse": 0.5, "r2": 0.5}
-"""By metric; those that are not named here ask for something else than means and chances."""
+_STACK_SHARE, _STACK_SHARE_OF_LOG_LOSS = 0.5, 0.75
 _ROWS_AT_MOST = 20_000
 """For the stack and the temperature."""
 
@@ -49,15 +48,14 @@ class FittedBlend:
 def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsemble:
     shares = _settled_shares(stack, y, task, seed)
     used = np.flatnonzero(shares)
-    if len(used) == 1 or task.metric.key not in _STACK_SHARE:
+    if len(used) == 1 or task.metric.key not in MEANS_AND_CHANCES:
         return FittedWeights(tuple(shares.tolist()))
     rows = np.arange(len(y))
     if len(rows) > _ROWS_AT_MOST:
         rows = np.sort(np.random.default_rng(seed).choice(rows, _ROWS_AT_MOST, replace=False))
     part, part_y = _foreseeable(stack[:, rows], y[rows], task)
-    blend = FittedBlend(
-        tuple(shares.tolist()), linear_stack(part[used], part_y, task, seed), _STACK_SHARE[task.metric.key]
-    )
+    stack_share = _STACK_SHARE_OF_LOG_LOSS if task.metric.key == "log_loss" else _STACK_SHARE
+    blend = FittedBlend(tuple(shares.tolist()), linear_stack(part[used], part_y, task, seed), stack_share)
     if task.is_classification:
         blend.temperature = fit_temperature(blend.combine(part), part_y)
     return blend
@@ -90,6 +88,6 @@ ENSEMBLE = Ensemble(
     summary="Part optimised weights, part linear stack of the same members, with one temperature for probabilities.",
     fit=_fit,
     priority=10,
-    aims_at=frozenset(_STACK_SHARE),
+    aims_at=MEANS_AND_CHANCES,
     averages=False,
 )
