@@ -13,6 +13,9 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 VALIDATED_SHARE = 0.6
 """Share of the rows, the later ones, that time folds validate on."""
+_FEW_GROUPS = 2_000
+"""Up to so many, whole groups are dealt by their classes too."""
+_DRAWS = 20
 
 
 def deal_strata(strata: np.ndarray, n_folds: int, generator: np.random.Generator) -> np.ndarray:
@@ -27,12 +30,20 @@ def deal_strata(strata: np.ndarray, n_folds: int, generator: np.random.Generator
     return fold_of
 
 
-def deal_groups(groups: np.ndarray, n_folds: int, generator: np.random.Generator) -> np.ndarray:
-    """Fold of each row (n_rows,) with whole groups: largest first, each to the fold with the fewest rows so far."""
+def deal_groups(
+    groups: np.ndarray, n_folds: int, generator: np.random.Generator, strata: np.ndarray | None = None
+) -> np.ndarray:
+    """Fold of each row (n_rows,) with whole groups: largest first, each to the fold with the fewest rows so far.
+
+    With strata (n_rows,) and few groups, to the fold that has least of the classes the group holds, so that folds are alike in
+    their classes too; many groups are so by chance.
+    """
     _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     n_folds = min(n_folds, len(sizes))
     shuffled = generator.permutation(len(sizes))
     largest_first = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
+    if strata is not None and len(sizes) <= _FEW_GROUPS:
+        return _deal_alike(_shares(codes, strata), largest_first, n_folds)[codes]
     loads = [(0, fold) for fold in range(n_folds)]
     fold_of_group = np.empty(len(sizes), dtype=np.int64)
     for group in largest_first:
@@ -40,6 +51,31 @@ def deal_groups(groups: np.ndarray, n_folds: int, generator: np.random.Generator
         fold_of_group[group] = fold
         heapq.heapreplace(loads, (load + int(sizes[group]), fold))
     return fold_of_group[codes]
+
+
+def _shares(codes: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """Share of each class (columns), and of all rows (the last one), that each group holds; a column sums to 1."""
+    _, classes = np.unique(strata, return_inverse=True)
+    counts = np.zeros((int(codes.max()) + 1, int(classes.max()) + 2))
+    np.add.at(counts, (codes, classes), 1.0)
+    counts[:, -1] = counts.sum(axis=1)
+    return np.asarray(counts / counts.sum(axis=0))
+
+
+def _deal_alike(shares: np.ndarray, order: np.ndarray, n_folds: int) -> np.ndarray:
+    """Fold of each group, dealt in this order so that the squares of the folds' shares grow least; none stays empty."""
+    loads = np.zeros((n_folds, shares.shape[1]))
+    filled = np.zeros(n_folds, dtype=bool)
+    fold_of = np.empty(len(shares), dtype=np.int64)
+    for number, group in enumerate(order):
+        cost = loads @ shares[group]
+        if len(order) - number <= n_folds - int(filled.sum()):
+            cost[filled] = np.inf
+        fold = int(np.argmin(cost))
+        loads[fold] += shares[group]
+        filled[fold] = True
+        fold_of[group] = fold
+    return fold_of
 
 
 def time_blocks(order: np.ndarray, n_folds: int, shift: float = 0.0) -> list[Pair]:
@@ -87,12 +123,26 @@ def take_strata(strata: np.ndarray, fraction: float, generator: np.random.Genera
     return out
 
 
-def take_groups(groups: np.ndarray, fraction: float, generator: np.random.Generator) -> np.ndarray:
-    """Mask (n_rows,) of whole random groups with about a fraction of the rows."""
+def take_groups(
+    groups: np.ndarray, fraction: float, generator: np.random.Generator, strata: np.ndarray | None = None
+) -> np.ndarray:
+    """Mask (n_rows,) of whole random groups with about a fraction of the rows.
+
+    With strata (n_rows,) and few groups, the draw of several that comes nearest to this fraction of every class and of all rows.
+    """
     _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if strata is None or len(sizes) > _FEW_GROUPS:
+        return _drawn(sizes, fraction, generator)[codes]
+    shares = _shares(codes, strata)
+    draws = [_drawn(sizes, fraction, generator) for _ in range(_DRAWS)]
+    return min(draws, key=lambda out: float(np.square(shares[out].sum(axis=0) - fraction).sum()))[codes]
+
+
+def _drawn(sizes: np.ndarray, fraction: float, generator: np.random.Generator) -> np.ndarray:
+    """Mask (n_groups,) of random groups with at most a fraction of the rows; of the smallest where none is so small."""
     shuffled = generator.permutation(len(sizes))
     out = np.zeros(len(sizes), dtype=bool)
-    room = fraction * len(groups)
+    room = fraction * sizes.sum()
     for group in shuffled:
         if room < 1:
             break
@@ -101,7 +151,7 @@ def take_groups(groups: np.ndarray, fraction: float, generator: np.random.Genera
             room -= sizes[group]
     if not out.any() and len(sizes) > 1:
         out[shuffled[np.argmin(sizes[shuffled])]] = True
-    return out[codes]
+    return out
 
 
 def _nearest(starts: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -341,7 +341,10 @@ def load(folder: Path) -> FinalModel:
         raise NotFound(
             f"{folder} is not a model folder: it has no manifest.json; pass the model folder of a finished run"
         )
-    manifest = json.loads(manifest_path.read_text())
+    try:
+        manifest = json.loads(manifest_path.read_text())
+    except ValueError:
+        manifest = None
     if not isinstance(manifest, dict):
         raise Refused(f"{folder.name}/manifest.json is damaged; take the folder from the run again")
     for name in _FILES:

@@ -181,7 +181,9 @@ class Split:
         n_folds = min(n_folds, len(positions))
         if self.kind == "group":
             assert self.groups is not None
-            fold_of = deal_groups(self.groups[positions], n_folds, generator)
+            fold_of = deal_groups(
+                self.groups[positions], n_folds, generator, None if self.strata is None else self.strata[positions]
+            )
         else:
             strata = np.zeros(len(positions), dtype=np.int64) if self.strata is None else self.strata[positions]
             fold_of = deal_strata(strata, n_folds, generator)
@@ -207,7 +209,7 @@ def hold_out(
     generator = np.random.default_rng(seed)
     if kind == "group":
         assert groups is not None
-        out = take_groups(groups[positions], fraction, generator)
+        out = take_groups(groups[positions], fraction, generator, None if strata is None else strata[positions])
     else:
         codes = np.zeros(len(positions), dtype=np.int64) if strata is None else strata[positions]
         out = take_strata(codes, fraction, generator)

@@ -190,8 +190,10 @@ def fit_adapted(
     needs_unseen = post is not None and not post.reads_targets_only
     if wants_early or needs_unseen:
         fit_rows, held = setting.split.inner_holdout(positions, inner_fraction(len(y)), setting.seed)
-        if len(held) == 0 or (not regression and len(np.unique(y[fit_rows])) < len(present)):
-            # Every class must be seen in fitting: without that, no rows are held out.
+        unseen = np.zeros(len(held), dtype=bool) if regression else ~np.isin(y[held], y[fit_rows])
+        # Every class must be seen in fitting: held-out rows of one that would not be are fitted too.
+        fit_rows, held = np.concatenate([fit_rows, held[unseen]]), held[~unseen]
+        if len(held) == 0 or (unseen.any() and len(np.unique(y[held])) < 2):
             fit_rows, held = None, None
     part = FittedSolution(
         solution, setting.task.n_outputs, regression, transforms, adapter, present, target,
@@ -218,6 +220,9 @@ def _fitted_target(
     """Fit what stands between the targets and the learner; returns it with the values to learn and the rows' weights."""
     target: TargetTransform | None = None
     fitted_y, weight = y, None
+    if block is None and setting.task.metric.key == "rmsle":
+        # What is squared are differences of logarithms.
+        block = Block.of("target", "log1p")
     if block is not None:
         component = registry.component("target", block.component)
         if component.fit_target is None:

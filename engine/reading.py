@@ -168,7 +168,17 @@ def _decompress(body: bytes, name: str) -> tuple[bytes, str]:
                 return stream.read(), inner
         if suffix == ".zip":
             return _only_member(body, name)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+    except InvalidInput:
+        raise
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        zlib.error,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+    ) as error:
         raise InvalidInput(
             f"expected a {suffix} file, got broken bytes in {name}: {error}; compress it again"
         ) from error

@@ -20,7 +20,7 @@ from .shape import DataShape
 from .solution import Block, Solution, Suggestion
 
 _QUESTIONS = 5
-_WEIGHT_OF_CLASSES = {"balanced_accuracy": 1.0, "f1": 0.5, "f1_macro": 0.5}
+_WEIGHT_OF_CLASSES = {"balanced_accuracy": 1.0, "f1": 1.0, "f1_macro": 0.5}
 _TERMS = Block.of("features", "text_tfidf", {"n_terms": 100})
 _ROWS_FOR_TERMS = 2_000
 _SLOWER = 1.2

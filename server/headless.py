@@ -84,7 +84,7 @@ def execute(order: Order, settings: Settings, display: Display, started: float) 
         WorkflowRequest(**order.arguments(), time_budget_s=order.time_budget_s)
     except ValidationError as error:
         raise InvalidInput(argument_message(error, "mle-star run", WorkflowRequest)) from error
-    _check_output(order.output)
+    made_output = _check_output(order.output)
     run = create_run(settings.make_home(), order.options.get("name") or path.name.split(".")[0])
     watch = _Watch(run, settings, display, started, order.timeout_s)
     arguments = {**order.arguments(), "path": str(path)}
@@ -107,7 +107,7 @@ def execute(order: Order, settings: Settings, display: Display, started: float) 
         display.close()
         if run.journal.last("profile") is None:
             run.remove()
-        if order.output is not None:
+        if order.output is not None and made_output:
             with contextlib.suppress(OSError):
                 order.output.rmdir()  # succeeds only where nothing was written
 
@@ -186,13 +186,14 @@ def _phase_by_phase(arguments: dict[str, Any], budget_s: float, watch: _Watch) -
     """Ask before each phase; time spent on answering is not charged to the budget."""
     known = tools()
     spent_s = time.monotonic() - watch.started
-    for number, name in enumerate(PHASES):
+    phases = [name for name in PHASES if _arguments_of(name, arguments).get("iterations") != 0]
+    for number, name in enumerate(phases):
         answer = _ask(name) if number else "y"
         if answer == "q":
             return
         if answer == "n":
             continue
-        rest = sum(known[later].share for later in PHASES[number:])
+        rest = sum(known[later].share for later in phases[number:])
         share = known[name].share / rest if rest else 1.0
         begin = time.monotonic()
         given = _arguments_of(name, arguments)
@@ -218,19 +219,21 @@ def _ask(phase: str) -> str:
             return answer
 
 
-def _check_output(output: Path | None) -> None:
-    """Raise `InvalidInput` before any work is done for an output folder that cannot be used."""
+def _check_output(output: Path | None) -> bool:
+    """Raise `InvalidInput` before any work is done for an output folder that cannot be used; returns whether it was made here."""
     if output is None:
-        return
+        return False
     if output.exists() and not output.is_dir():
         raise InvalidInput(f"expected a folder for --output, got the file {output}; name another one")
     model = output / "model"
     if model.exists() and not (model / _MODEL_MARK).is_file():
         raise InvalidInput(f"{model} exists and is not a saved model; name another --output so that nothing is lost")
+    is_new = not output.exists()
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(f"--output {output} cannot be made: {error.strerror}; name another folder") from error
+    return is_new
 
 
 def _arguments_of(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
