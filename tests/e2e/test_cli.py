@@ -169,6 +169,26 @@ def test_interactive_asks_before_each_phase(tmp_path: Path) -> None:
     assert list(json.loads(result.stdout)["phases"]) == ["profile_dataset", "search_sota", "build_baselines"]
 
 
+def test_interactive_leaves_out_phases_without_iterations(tmp_path: Path) -> None:
+    data = write_table(tmp_path / "shop.csv")
+    arguments = ("--dataset", data, "--target", "bought", "--interactive", "--search-iterations", 0)
+    result = mle_star(tmp_path / "home", "run", *arguments, "--time-budget", BUDGET_S, answers="q\n")
+    assert result.returncode == 0, result.stderr
+    assert "Search sota?" not in result.stderr
+    assert "Build baselines?" in result.stderr
+
+
+def test_a_refused_run_leaves_a_folder_that_was_there(tmp_path: Path) -> None:
+    data = write_table(tmp_path / "shop.csv")
+    mine, made = tmp_path / "mine", tmp_path / "made"
+    mine.mkdir()
+    for folder in (mine, made):
+        result = mle_star(tmp_path / "home", "run", "--dataset", data, "--target", "nothing", "--output", folder)
+        assert result.returncode == 2
+    assert mine.is_dir()
+    assert not made.exists()
+
+
 def test_interactive_without_answers_is_a_mistake(tmp_path: Path) -> None:
     arguments = (
         "--dataset",

@@ -63,6 +63,36 @@ def test_errors_in_proportion_want_lower_predictions_than_the_median(tmp_path: P
     assert scores["mape"] < 0.97 * scores["mae"]
 
 
+@pytest.mark.parametrize("learner", ["linear", "lightgbm"])
+def test_errors_of_logarithms_are_fitted_as_such(tmp_path: Path, learner: str) -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(1_000, 3)), columns=list("abc"))
+    # A noise that logarithms see evenly; capped, so that the skew alone would not ask for them.
+    frame["y"] = np.exp(frame["a"] + 1.5 * random.normal(size=1_000)).clip(0.0, 3.0)
+    scores = {}
+    for metric in ("rmse", "rmsle"):
+        folder = tmp_path / metric
+        folder.mkdir()
+        experiment = open_experiment(folder, frame, metric=metric)
+        evaluation = experiment.evaluator.evaluate(default_solution(learner, experiment.shape), Deadline(60))
+        assert evaluation.oof is not None
+        predicted = np.maximum(evaluation.oof[:, 0], 0.0)
+        scores[metric] = float(np.sqrt(np.mean(np.square(np.log1p(experiment.dataset.y) - np.log1p(predicted)))))
+    assert scores["rmsle"] < scores["rmse"]
+
+
+def test_a_class_of_few_rows_does_not_end_early_stopping(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame(random.normal(size=(600, 3)), columns=list("abc"))
+    labels = np.where(frame["a"] + random.normal(size=600) > 0, "one", "two").astype(object)
+    labels[[*range(0, 600, 50)]] = [f"rare_{number // 2}" for number in range(12)]
+    experiment = open_experiment(tmp_path, frame.assign(y=labels), metric="log_loss")
+    evaluation = experiment.evaluator.evaluate(default_solution("lightgbm", experiment.shape), Deadline(60))
+    assert evaluation.failure is None
+    # A fit that is not stopped takes hundreds of rounds.
+    assert max(evaluation.rounds) < 100
+
+
 def test_the_range_of_known_targets_is_that_of_all_training_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

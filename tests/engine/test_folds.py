@@ -115,6 +115,19 @@ def test_folds_with_one_class_are_left_out_while_two_others_remain(kind: str) ->
     assert len(alone.folds(10)) == len(cut)
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, n_classes=st.integers(2, 3))
+def test_few_groups_of_one_class_each_are_dealt_so_that_folds_have_every_class(seed: int, n_classes: int) -> None:
+    groups = np.repeat(np.arange(8 * n_classes), 20)
+    labels = groups % n_classes
+    patients = replace(split("group", len(groups), groups, seed), strata=labels)
+    for fold in patients.folds(4):
+        assert np.bincount(labels[fold.valid], minlength=n_classes).tolist() == [40] * n_classes
+    kept, held = patients.inner_holdout(np.arange(len(groups)), 1 / 4, seed)
+    assert np.bincount(labels[held]).min() >= 20
+    assert not set(groups[kept]) & set(groups[held])
+
+
 @pytest.mark.parametrize("kind", ["plain", "stratified", "group", "time"])
 def test_no_fold_has_an_empty_part(kind: str) -> None:
     one = split(kind, 6, np.zeros(6, dtype=np.int64))

@@ -129,6 +129,21 @@ def test_a_file_to_predict_may_hold_one_row_and_one_column(tmp_path: Path) -> No
     assert read_table(written(tmp_path / "a.csv", b"a\n1\n"), min_rows=1, min_columns=1).frame.shape == (1, 1)
 
 
+def test_an_empty_line_of_a_file_with_one_column_is_a_row(tmp_path: Path) -> None:
+    path = written(tmp_path / "ages.csv", b"age\n20\n\n75\n\n25\n\n")
+    ages = read_table(path, min_rows=1, min_columns=1).frame["age"]
+    assert ages.fillna("none").tolist() == ["20", "none", "75", "none", "25"]
+
+
+@pytest.mark.parametrize("cut", [0.5, 0.9])
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz"])
+def test_a_compressed_file_that_ends_early_is_refused(tmp_path: Path, ending: str, cut: float) -> None:
+    body = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[ending](TEXT.encode() * 50)
+    path = written(tmp_path / f"table.csv.{ending}", body[: int(cut * len(body))])
+    with pytest.raises(InvalidInput, match="broken bytes"):
+        read_table(path)
+
+
 def test_five_thousand_columns_are_read_in_seconds(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(30, 5_000)).round(3)
     pd.DataFrame(values, columns=[f"v{i}" for i in range(5_000)]).to_csv(tmp_path / "wide.csv", index=False)
