@@ -8,7 +8,6 @@ import io
 import re
 from collections import Counter
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
@@ -47,6 +46,9 @@ def read_delimited(body: bytes, name: str) -> tuple[pd.DataFrame, list[Issue]]:
             f"expected a header line in {name}, got text that is no table: {error}; check the file"
         ) from error
     unique = [f"c{position}" for position in range(len(names))]
+    if len(names) == 1:
+        # An empty line is a row whose cell is missing, but for those at the end.
+        text = text.rstrip(b"\r\n")
     quoted = b'"' in text
     try:
         table = arrow_csv.read_csv(
@@ -56,7 +58,6 @@ def read_delimited(body: bytes, name: str) -> tuple[pd.DataFrame, list[Issue]]:
                 column_names=unique, block_size=max(1 << 20, min(len(text) + 1, 1 << 28)) if quoted else 1 << 22
             ),
             parse_options=arrow_csv.ParseOptions(
-                # In a table of one column an empty line is a row whose cell is missing.
                 delimiter=separator,
                 newlines_in_values=quoted,
                 ignore_empty_lines=len(names) > 1,
@@ -75,10 +76,6 @@ def read_delimited(body: bytes, name: str) -> tuple[pd.DataFrame, list[Issue]]:
         ) from error
     # The header is read as a row, so that duplicate and empty names can be reported as they are written.
     body_table = table.slice(1)
-    if len(names) == 1:
-        # An empty line at the end is no row.
-        filled = np.flatnonzero(~np.asarray(body_table.column(0).is_null()))
-        body_table = body_table.slice(0, int(filled[-1]) + 1 if len(filled) else 0)
     frame = body_table.to_pandas(types_mapper={pa.string(): pd.StringDtype("pyarrow", na_value=float("nan"))}.get)
     frame.columns = pd.Index(names, dtype=object)
     return frame, issues

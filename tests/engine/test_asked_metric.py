@@ -47,18 +47,23 @@ def test_strategies_that_aim_at_chances_are_tried_last_where_labels_or_medians_a
         assert (keys.index("greedy") < keys.index("blend")) is (first != "blend")
 
 
+def predicted_for(metric: str, tmp_path: Path, frame: pd.DataFrame, learner: str) -> tuple[np.ndarray, np.ndarray]:
+    """Targets and out-of-fold predictions (n_rows,) of a learner's default under a metric."""
+    folder = tmp_path / metric
+    folder.mkdir()
+    experiment = open_experiment(folder, frame, metric=metric)
+    evaluation = experiment.evaluator.evaluate(default_solution(learner, experiment.shape), Deadline(60))
+    assert evaluation.oof is not None
+    return experiment.dataset.y, evaluation.oof[:, 0]
+
+
 @pytest.mark.parametrize("learner", ["dummy", "lightgbm", "xgboost"])
 def test_errors_in_proportion_want_lower_predictions_than_the_median(tmp_path: Path, learner: str) -> None:
     frame = generated_table("regression", 400)
     frame["y"] = np.exp(0.8 * frame["y"])
     scores = {}
     for metric in ("mae", "mape"):
-        folder = tmp_path / metric
-        folder.mkdir()
-        experiment = open_experiment(folder, frame, metric=metric)
-        evaluation = experiment.evaluator.evaluate(default_solution(learner, experiment.shape), Deadline(60))
-        assert evaluation.oof is not None
-        truth, predicted = experiment.dataset.y, evaluation.oof[:, 0]
+        truth, predicted = predicted_for(metric, tmp_path, frame, learner)
         scores[metric] = float(np.mean(np.abs(truth - predicted) / truth))
     assert scores["mape"] < 0.97 * scores["mae"]
 
@@ -71,13 +76,9 @@ def test_errors_of_logarithms_are_fitted_as_such(tmp_path: Path, learner: str) -
     frame["y"] = np.exp(frame["a"] + 1.5 * random.normal(size=1_000)).clip(0.0, 3.0)
     scores = {}
     for metric in ("rmse", "rmsle"):
-        folder = tmp_path / metric
-        folder.mkdir()
-        experiment = open_experiment(folder, frame, metric=metric)
-        evaluation = experiment.evaluator.evaluate(default_solution(learner, experiment.shape), Deadline(60))
-        assert evaluation.oof is not None
-        predicted = np.maximum(evaluation.oof[:, 0], 0.0)
-        scores[metric] = float(np.sqrt(np.mean(np.square(np.log1p(experiment.dataset.y) - np.log1p(predicted)))))
+        truth, predicted = predicted_for(metric, tmp_path, frame, learner)
+        errors = np.log1p(truth) - np.log1p(np.maximum(predicted, 0.0))
+        scores[metric] = float(np.sqrt(np.mean(np.square(errors))))
     assert scores["rmsle"] < scores["rmse"]
 
 

@@ -130,9 +130,9 @@ def test_a_file_to_predict_may_hold_one_row_and_one_column(tmp_path: Path) -> No
 
 
 def test_an_empty_line_of_a_file_with_one_column_is_a_row(tmp_path: Path) -> None:
-    path = written(tmp_path / "ages.csv", b"age\n20\n\n75\n\n25\n\n")
+    path = written(tmp_path / "ages.csv", b"age\n20\n\n75\n\n25\nNA\n\n")
     ages = read_table(path, min_rows=1, min_columns=1).frame["age"]
-    assert ages.fillna("none").tolist() == ["20", "none", "75", "none", "25"]
+    assert ages.fillna("none").tolist() == ["20", "none", "75", "none", "25", "none"]
 
 
 @pytest.mark.parametrize("cut", [0.5, 0.9])
@@ -140,6 +140,18 @@ def test_an_empty_line_of_a_file_with_one_column_is_a_row(tmp_path: Path) -> Non
 def test_a_compressed_file_that_ends_early_is_refused(tmp_path: Path, ending: str, cut: float) -> None:
     body = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[ending](TEXT.encode() * 50)
     path = written(tmp_path / f"table.csv.{ending}", body[: int(cut * len(body))])
+    with pytest.raises(InvalidInput, match="broken bytes"):
+        read_table(path)
+
+
+def test_an_archive_of_an_unknown_method_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("table.csv", TEXT)
+    # 9 is Deflate64: local header at byte 8, central directory at byte 10 of its entry.
+    body = bytearray(path.read_bytes())
+    body[8] = body[body.index(b"PK\x01\x02") + 10] = 9
+    path.write_bytes(body)
     with pytest.raises(InvalidInput, match="broken bytes"):
         read_table(path)
 
