@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from .deadline import Deadline
 from .errors import DeadlinePassed
@@ -26,11 +27,9 @@ def cross_fitted_scores(
     """
     folds = [fold for fold in experiment.evaluator.folds if fold.repeat == 0]
     y, task = experiment.dataset.y, experiment.task
-    scores = []
-    started = deadline.elapsed()
-    for number, fold in enumerate(folds):
-        if number and (deadline.elapsed() - started) / number * (len(folds) + 1 - number) > deadline.remaining():
-            raise DeadlinePassed(f"{strategy.key} would take longer than the time left")
+
+    def score_of(number: int) -> float:
+        fold = folds[number]
         others = folds[:number] if experiment.split.kind == "time" else folds[:number] + folds[number + 1 :]
         held = stack_of(members, fold.valid)
         if others:
@@ -38,7 +37,16 @@ def cross_fitted_scores(
             prediction = strategy.fit(stack_of(members, rows), y[rows], task, experiment.seed).combine(held)
         else:
             prediction = _middle(held, task)
-        scores.append(task.metric.score(y[fold.valid], prediction))
+        return task.metric.score(y[fold.valid], prediction)
+
+    scores: list[float] = []
+    started, at_once = deadline.elapsed(), experiment.resources.threads
+    while len(scores) < len(folds):
+        done = len(scores)
+        if done and (deadline.elapsed() - started) / done * (len(folds) + 1 - done) > deadline.remaining():
+            raise DeadlinePassed(f"{strategy.key} would take longer than the time left")
+        wave = range(done, min(done + at_once, len(folds)))
+        scores += Parallel(n_jobs=at_once, backend="threading")(delayed(score_of)(number) for number in wave)
     return tuple(scores)
 
 

@@ -25,14 +25,19 @@ def member_pool(experiment: Experiment) -> list[Evaluation]:
 def pool_of(experiment: Experiment, ranking: Sequence[Ranked]) -> list[Evaluation]:
     """The same from any ranking, whatever the limits."""
     pool: list[Evaluation] = []
+    samples: list[np.ndarray] = []
     per_learner: dict[str, int] = {}
     for ranked in ranking:
         learner = ranked.evaluation.solution.model.component
         if ranked.family == "dummy" or per_learner.get(learner, 0) >= _PER_LEARNER:
             continue
         evaluation = experiment.evaluator.recall(ranked.evaluation.solution)
-        if evaluation is None or evaluation.oof is None or any(_alike(evaluation, known) for known in pool):
+        if evaluation is None or evaluation.oof is None:
             continue
+        sample = _sample(evaluation.oof)
+        if any(_alike(sample, known) for known in samples):
+            continue
+        samples.append(sample)
         per_learner[learner] = per_learner.get(learner, 0) + 1
         pool.append(evaluation)
         if len(pool) == _POOL:
@@ -40,10 +45,12 @@ def pool_of(experiment: Experiment, ranking: Sequence[Ranked]) -> list[Evaluatio
     return pool
 
 
-def _alike(one: Evaluation, other: Evaluation) -> bool:
+def _sample(oof: np.ndarray) -> np.ndarray:
+    """Predictions (about 2,000 rows, n_outputs) that stand for all; the same rows for every member."""
+    known = oof[~np.isnan(oof).any(axis=1)]
+    return np.asarray(known[:: len(known) // _COMPARED_ROWS + 1])
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two members predict so nearly the same that a combination gains nothing from having both."""
-    if one.oof is None or other.oof is None:
-        return False
-    a, b = one.oof[~np.isnan(one.oof).any(axis=1)], other.oof[~np.isnan(other.oof).any(axis=1)]
-    every = slice(None, None, len(a) // _COMPARED_ROWS + 1)
-    return bool(np.abs(a[every] - b[every]).mean() < _ALIKE * a[every].std(axis=0).mean())
+    return bool(np.abs(one - other).mean() < _ALIKE * one.std(axis=0).mean())

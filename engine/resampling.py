@@ -6,6 +6,7 @@ import numpy as np
 
 from .deadline import Deadline
 from .experiment import Experiment
+from .quick_scores import QuickLoss
 
 FEWEST_RESAMPLES = 50
 """With fewer scores nothing is said of how far they move."""
@@ -31,7 +32,7 @@ def resampled_scores(
         Rows (groups) of a sample per row (group) there is.
     """
     rng = np.random.default_rng(experiment.seed)
-    y, metric = experiment.dataset.y[rows], experiment.task.metric
+    y = experiment.dataset.y[rows]
     units = _groups(experiment, rows)
     n = len(rows) if units is None else len(units)
     drawn = max(1, round(share * n))
@@ -44,7 +45,7 @@ def resampled_scores(
             draw = np.concatenate([units[unit] for unit in draw])
         if experiment.task.is_classification and len(np.unique(y[draw])) < 2:
             continue
-        scores.append(metric.score(y[draw], prediction[draw]))
+        scores.append(QuickLoss(y[draw], experiment.task).score(prediction[draw]))
     return [score for score in scores if np.isfinite(score)]
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..plugins import Ensemble, FittedEnsemble
+from ..quick_scores import QuickLoss
 from ..task import Task
-from ._quick_scores import QuickLoss
 from ._weighted import FittedWeights
 
 _ROUNDS = 25

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mle_star.engine import registry
-from mle_star.engine.ensembles._quick_scores import QuickLoss
 from mle_star.engine.ensembles.blend import FittedBlend
 from mle_star.engine.plugins import Ensemble
+from mle_star.engine.quick_scores import QuickLoss
 from mle_star.engine.task import METRICS, Task, TaskKind, resolve_metric
 from scipy.stats import rankdata, spearmanr
 

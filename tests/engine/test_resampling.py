@@ -65,7 +65,7 @@ def test_scores_without_a_value_do_not_count_and_the_clock_ends_it(tmp_path: Pat
     assert resampled_scores(experiment, rows, off, Deadline(0)) == []
     task, last = experiment.task, experiment.dataset.y[-1]
     # Undefined where a draw lacks one of the rows: about one draw in three.
-    partial = replace(task.metric, function=lambda y, _: float(y.mean()) if last in y else np.nan)
+    partial = replace(task.metric, key="partial", function=lambda y, _: float(y.mean()) if last in y else np.nan)
     left = resampled_scores(replace(experiment, task=replace(task, metric=partial)), rows, off, Deadline(30))
     assert 0 < len(left) < 200
     assert np.isfinite(left).all()

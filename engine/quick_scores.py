@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..task import Task
+from .task import Task
 
 
 class QuickLoss:
@@ -20,14 +20,20 @@ class QuickLoss:
         self._score = _quick(y, task)
 
     def __call__(self, prediction: np.ndarray) -> float:
+        """The loss."""
         return self._sign * self._score(prediction)
+
+    def score(self, prediction: np.ndarray) -> float:
+        """The metric itself, in its own direction."""
+        return self._score(prediction)
 
 
 def _quick(y: np.ndarray, task: Task) -> Callable[[np.ndarray], float]:
     key, n_outputs = task.metric.key, task.n_outputs
     if key == "roc_auc":
-        one_vs_rest = [(code, y == code) for code in ([1] if n_outputs == 2 else np.unique(y).tolist())]
-        return lambda prediction: float(np.mean([_auc(member, prediction[:, code]) for code, member in one_vs_rest]))
+        codes_scored = [1] if n_outputs == 2 else np.unique(y).tolist()
+        one_vs_rest = [(code, np.flatnonzero(y == code), np.flatnonzero(y != code)) for code in codes_scored]
+        return lambda prediction: float(np.mean([_auc(prediction[:, code], *rows) for code, *rows in one_vs_rest]))
     if key == "average_precision":
         return lambda prediction: _average_precision(y == 1, prediction[:, 1])
     if key in _OF_COUNTS:
@@ -46,9 +52,9 @@ def _quick(y: np.ndarray, task: Task) -> Callable[[np.ndarray], float]:
     return lambda prediction: task.metric.score(y, prediction)
 
 
-def _auc(positive: np.ndarray, scores: np.ndarray) -> float:
-    """Share of (positive, negative) pairs in the right order, ties counted half (Mann–Whitney)."""
-    above, below = np.sort(scores[positive]), np.sort(scores[~positive])
+def _auc(scores: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> float:
+    """Share of (positive, negative) pairs of rows in the right order, ties counted half (Mann–Whitney)."""
+    above, below = np.sort(scores[positive]), np.sort(scores[negative])
     # The shorter side is looked up in the longer one.
     few, many = (above, below) if len(above) <= len(below) else (below, above)
     beaten = np.searchsorted(many, few, "left").sum() + np.searchsorted(many, few, "right").sum()
