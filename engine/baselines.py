@@ -93,6 +93,9 @@ def build_baselines(
         evaluation = experiment.evaluator.evaluate(solution, clock, origin=_stage(key))
         tried += 1
         if evaluation.failure is not None:
+            if evaluation.failure.kind == "invalid" and registry.model(key).family == "dummy":
+                # What has no value for constant predictions of these folds has none for any others.
+                raise InvalidInput(evaluation.failure.message)
             failed.append((key, f"{evaluation.failure.kind}: {evaluation.failure.message}"))
         elif blocks is None and registry.model(key).family == "boosting":
             blocks = settle(experiment, evaluation, deadline.share(_QUESTIONS_SHARE), research)

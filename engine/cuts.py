@@ -78,11 +78,12 @@ def _deal_alike(shares: np.ndarray, order: np.ndarray, n_folds: int) -> np.ndarr
     return fold_of
 
 
-def time_blocks(order: np.ndarray, n_folds: int, shift: float = 0.0) -> list[Pair]:
+def time_blocks(order: np.ndarray, n_folds: int, shift: float = 0.0, shared: np.ndarray | None = None) -> list[Pair]:
     """Expanding windows: (all rows before a block, the block), for consecutive blocks over the later part.
 
     Equal times never straddle a cut. `shift`, 0 to 1, moves the cuts earlier by that part of a block. Blocks that hold no point
     in time of their own are left out, but three points in time or more give two blocks at least; a single one gives no fold.
+    With a mask of rows to be `shared` (n_rows,), blocks hold as many of these each, instead of as many rows.
     """
     by_time = np.argsort(order, kind="stable")
     ranks = order[by_time]
@@ -91,7 +92,8 @@ def time_blocks(order: np.ndarray, n_folds: int, shift: float = 0.0) -> list[Pai
         return []
     width = VALIDATED_SHARE / n_folds
     first = max(1.0 - VALIDATED_SHARE - width * shift, width / 2)
-    wanted = np.linspace(first, 1.0, n_folds + 1)[:-1] * len(order)
+    wanted = np.linspace(first, 1.0, n_folds + 1)[:-1]
+    wanted = wanted * len(order) if shared is None else np.quantile(np.flatnonzero(shared[by_time]), wanted)
     cuts = np.unique(_nearest(starts, wanted))
     if len(cuts) == 1 and n_folds > 1 and len(starts) > 1:
         place = min(int(np.searchsorted(starts, cuts[0])), len(starts) - 2)

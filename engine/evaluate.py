@@ -323,7 +323,7 @@ class Evaluator:
         oof = np.full((self.experiment.dataset.n_rows, self.experiment.task.n_outputs), np.nan, dtype=np.float32)
         for fold, result in zip(self.folds, results, strict=True):
             if not math.isfinite(result.score):
-                message = f"{self.experiment.task.metric.title} has no value on one of the folds; choose another metric"
+                message = f"{self.experiment.task.metric.title} has no value on a fold; choose another metric or split"
                 return Evaluation(solution, (), None, seconds, failure=Failure("invalid", message))
             if fold.repeat == 0:
                 oof[fold.valid] = result.prediction

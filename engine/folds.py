@@ -84,7 +84,8 @@ class Split:
         For `time` each fold validates on a later block and trains on all rows before it; validation blocks cover the later part
         only, and repeats shift the cut points. Otherwise every row is validated once per repeat. There are fewer folds where
         there are fewer rows, groups or points in time than asked for; in a binary task also where the rarer class has fewer
-        rows, and for `group` and `time` folds with one class only are left out while two others remain.
+        rows, and for `group` and `time` folds with one class only are left out while two others remain; blocks of time share the
+        rows of the rarer class where else fewer than two would hold both.
         Neither part of a fold is ever empty.
         """
         positions = self.development if rows is None else np.asarray(rows, dtype=np.int64)
@@ -94,9 +95,7 @@ class Split:
         return tuple(
             Fold(positions[train], positions[valid], repeat)
             for repeat in range(repeats)
-            for train, valid in self._with_both_classes(
-                positions, self._cut(positions, n_folds, self.seed, shift=repeat / repeats, repeat=repeat)
-            )
+            for train, valid in self._pairs(positions, n_folds, repeat, repeat / repeats)
         )
 
     def inner_folds(self, positions: np.ndarray, n_folds: int, seed: int) -> list[Positions]:
@@ -163,12 +162,26 @@ class Split:
     def _binary(self) -> bool:
         return self.strata is not None and len(np.unique(self.strata)) == 2
 
-    def _with_both_classes(self, positions: np.ndarray, pairs: list[Positions]) -> list[Positions]:
-        """Leave out pairs of a binary task that lack a class on either side, unless fewer than two would remain."""
+    @cached_property
+    def tells_classes_apart(self) -> bool:
+        """Whether two folds or more of the development rows hold both classes on either side; True where there are no two."""
+        if not self._binary or self.strata is None:
+            return True
+        return all(np.ptp(self.strata[part]) > 0 for fold in self.folds(2) for part in (fold.train, fold.valid))
+
+    def _pairs(self, positions: np.ndarray, n_folds: int, repeat: int, shift: float) -> list[Positions]:
+        """Cut, and leave out pairs of a binary task that lack a class on either side, unless fewer than two would remain."""
+        pairs = self._cut(positions, n_folds, self.seed, shift, repeat)
         if self.kind not in ("group", "time") or not self._binary or self.strata is None:
             return pairs
         codes = self.strata[positions]
-        both = [pair for pair in pairs if all(np.ptp(codes[part]) > 0 for part in pair)]
+        both = _with_both(pairs, codes)
+        if len(both) < 2 and self.order is not None and np.ptp(codes) > 0:
+            rarer = codes == np.bincount(codes, minlength=2).argmin()
+            for fewer in range(n_folds, 1, -1):
+                both = _with_both(time_blocks(self.order[positions], fewer, shift, rarer), codes)
+                if len(both) >= 2:
+                    break
         return both if len(both) >= 2 else pairs
 
     def _cut(
@@ -191,6 +204,11 @@ class Split:
         if n_dealt < 2:
             return []
         return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(n_dealt)]
+
+
+def _with_both(pairs: list[Positions], codes: np.ndarray) -> list[Positions]:
+    """Pairs that hold both classes on either side."""
+    return [pair for pair in pairs if all(np.ptp(codes[part]) > 0 for part in pair)]
 
 
 def hold_out(

@@ -77,22 +77,29 @@ def choose_split(
     elif group_column is not None:
         rule = _asked_group(dataset, group_column)
     else:
-        rule = _infer(dataset, kind, seed, by_time, by_group)
-    strata = dataset.y.astype(np.int64) if kind in CLASSIFICATION else None
-    return _seal(dataset, rule, strata, _fraction(dataset.n_rows, rule.kind, holdout), seed)
+        return _infer(dataset, kind, holdout, seed, by_time, by_group)
+    return _seal(dataset, rule, kind, holdout, seed)
 
 
-def _infer(dataset: Dataset, kind: TaskKind, seed: int, by_time: bool, by_group: bool) -> _Rule:
+def _infer(
+    dataset: Dataset, kind: TaskKind, holdout: Literal["auto", "none"] | float, seed: int, by_time: bool, by_group: bool
+) -> Split:
     looks = [_dates] * by_time + [_ids] * by_group + [_row_order] * by_time
+    found = "no date column with drift, no repeating id and no time in the row order"
+    why = found if by_time and by_group else "time and groups that were not ruled out show nothing"
     if dataset.n_rows >= _MIN_ROWS:
         for look in looks:
-            if (rule := look(dataset, kind, seed)) is not None and _gives_two_folds(rule):
-                return rule
-    found = "no date column with drift, no repeating id and no time in the row order"
-    nothing = found if by_time and by_group else "time and groups that were not ruled out show nothing"
+            if (rule := look(dataset, kind, seed)) is None or not _gives_two_folds(rule):
+                continue
+            split = _seal(dataset, rule, kind, holdout, seed)
+            if split.tells_classes_apart:
+                return split
+            why = f"{rule.reason}; but of such folds fewer than two would hold both classes"
     if kind in CLASSIFICATION:
-        return _Rule("stratified", f"{nothing}; every fold keeps the class shares")
-    return _Rule("plain", f"{nothing}; rows are shuffled")
+        rule = _Rule("stratified", f"{why}; every fold keeps the class shares")
+    else:
+        rule = _Rule("plain", f"{why}; rows are shuffled")
+    return _seal(dataset, rule, kind, holdout, seed)
 
 
 def _dates(dataset: Dataset, kind: TaskKind, seed: int) -> _Rule | None:
@@ -234,7 +241,9 @@ def _fraction(n_rows: int, kind: SplitKind, holdout: Literal["auto", "none"] | f
     return min(share, max(cap, 0.05) if kind == "time" else cap)
 
 
-def _seal(dataset: Dataset, rule: _Rule, strata: np.ndarray | None, fraction: float, seed: int) -> Split:
+def _seal(dataset: Dataset, rule: _Rule, kind: TaskKind, holdout: Literal["auto", "none"] | float, seed: int) -> Split:
+    strata = dataset.y.astype(np.int64) if kind in CLASSIFICATION else None
+    fraction = _fraction(dataset.n_rows, rule.kind, holdout)
     everything = np.arange(dataset.n_rows, dtype=np.int64)
     if rule.order is not None:
         everything = np.argsort(rule.order, kind="stable")

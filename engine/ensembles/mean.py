@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..constant import best_value, class_shares
 from ..plugins import Ensemble, FittedEnsemble
 from ..quick_scores import QuickLoss
 from ..task import Task
@@ -33,10 +34,12 @@ def _fit(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsem
 
 def _constant(y: np.ndarray, task: Task) -> np.ndarray:
     """What one would predict without any feature (n_outputs,)."""
-    if not task.is_classification:
-        return np.array([np.mean(y)])
-    shares: np.ndarray = np.bincount(y.astype(np.int64), minlength=task.n_outputs) / len(y)
-    return shares
+    if task.is_classification:
+        return class_shares(y, task.n_outputs)
+    if task.metric.key == "rmsle":
+        return np.array([np.expm1(best_value(np.log1p(y), task.metric))])
+    # Errors that count in proportion to the value have their middle among the small ones.
+    return np.array([best_value(y, task.metric, 1.0 / np.abs(y) if task.metric.key == "mape" else None)])
 
 
 ENSEMBLE = Ensemble(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..constant import best_value, class_shares
 from ..plugins import FittedModel, Model, Needs, TrainingData
 from ..shape import DataShape
 
@@ -25,15 +26,9 @@ class FittedConstant:
 
 
 def _fit(data: TrainingData) -> FittedModel:
-    weight = np.ones(len(data.y)) if data.weight is None else data.weight
     if data.kind != "regression":
-        counts = np.bincount(data.y, weights=weight, minlength=data.n_classes)
-        return FittedConstant(counts / counts.sum())
-    if data.metric.key in {"mae", "mape"}:
-        order = np.argsort(data.y, kind="stable")
-        share = np.cumsum(weight[order])
-        return FittedConstant(data.y[order][[np.searchsorted(share, share[-1] / 2)]])
-    return FittedConstant(np.array([np.average(data.y, weights=weight)]))
+        return FittedConstant(class_shares(data.y, data.n_classes, data.weight))
+    return FittedConstant(np.array([best_value(data.y, data.metric, data.weight)]))
 
 
 def _cost(shape: DataShape) -> float:

@@ -237,6 +237,18 @@ def test_rank_mean_orders_rows_that_the_mean_does_not_tell_apart() -> None:
     np.testing.assert_allclose(combined[:, 1], 0.7 / 3, atol=1e-5)
 
 
+@pytest.mark.parametrize("metric", ["mape", "mae", "rmsle", "rmse"])
+def test_the_mean_measures_members_against_the_best_constant_of_the_metric(metric: str) -> None:
+    random = np.random.default_rng(0)
+    y = np.exp(1.5 * random.normal(size=400))
+    task = task_of("regression", metric)
+    values = np.quantile(y, np.linspace(0.005, 0.995, 199))
+    losses = [task.metric.score(y, np.full((400, 1), value)) for value in values]
+    good, poor = y * np.exp(0.1 * random.normal(size=400)), np.full(400, values[int(np.argmin(losses))])
+    # No better than the best constant: of no use beside a member that predicts.
+    assert STRATEGIES["mean"].fit(np.stack([good, poor])[:, :, None], y, task, 0).weights == pytest.approx((1.0, 0.0))
+
+
 @pytest.mark.parametrize(("metric", "kind"), METRIC_TASKS)
 def test_quick_losses_are_the_metrics_own(metric: str, kind: TaskKind) -> None:
     task = task_of(kind, metric)

@@ -115,6 +115,30 @@ def test_folds_with_one_class_are_left_out_while_two_others_remain(kind: str) ->
     assert len(alone.folds(10)) == len(cut)
 
 
+@settings(max_examples=60, deadline=None)
+@given(begins=st.floats(0.3, 0.95), n_folds=st.integers(2, 5), seed=SEEDS)
+def test_blocks_of_time_hold_both_classes_however_late_the_rarer_one_begins(
+    begins: float, n_folds: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    labels = (np.arange(600) >= begins * 600) & (random.random(600) < 0.4)
+    late = replace(split("time", 600, np.arange(600)), strata=labels.astype(np.int64))
+    assert late.tells_classes_apart
+    folds = late.folds(n_folds)
+    assert len(folds) >= 2
+    for fold in folds:
+        assert np.ptp(late.strata[fold.train]) == np.ptp(late.strata[fold.valid]) == 1
+        assert fold.train.max() < fold.valid.min()
+
+
+def test_a_split_says_where_no_two_folds_hold_both_classes() -> None:
+    parts = np.repeat(np.arange(10), 10)
+    one_positive_group = replace(split("group", 100, parts), strata=(parts == 8).astype(np.int64))
+    assert not one_positive_group.tells_classes_apart
+    assert replace(one_positive_group, strata=np.isin(parts, (2, 8)).astype(np.int64)).tells_classes_apart
+    assert split("group", 100, parts).tells_classes_apart
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=SEEDS, n_classes=st.integers(2, 3))
 def test_few_groups_of_one_class_each_are_dealt_so_that_folds_have_every_class(seed: int, n_classes: int) -> None:

@@ -51,6 +51,19 @@ def test_a_date_of_birth_is_no_time_of_observation() -> None:
     assert chosen({"birth_date": DAYS, "x": noise(), "y": np.arange(N) + noise()}) == ("plain", None)
 
 
+def test_an_id_whose_groups_leave_no_two_folds_with_both_classes_gives_none() -> None:
+    patient = np.repeat(np.arange(60), 20)
+    columns = {
+        "patient_id": patient * 37 + 1_000,
+        "x": patient + 0.1 * noise(),
+        "y": np.where(patient == 9, "yes", "no"),
+    }
+    split = choose_split(*opened(columns))
+    assert split.kind == "stratified"
+    assert "fewer than two would hold both classes" in split.reason
+    assert chosen({**columns, "y": np.where(patient % 3 == 0, "yes", "no")}) == ("group", "patient_id")
+
+
 def test_an_id_that_repeats_with_rows_alike_gives_groups() -> None:
     patient = RNG.integers(0, 400, N) * 37 + 1_000
     effect = dict(zip(np.unique(patient), noise(400), strict=False))
