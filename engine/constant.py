@@ -20,5 +20,5 @@ def best_value(y: np.ndarray, metric: Metric, weight: np.ndarray | None = None) 
 
 def class_shares(y: np.ndarray, n_classes: int, weight: np.ndarray | None = None) -> np.ndarray:
     """Share (n_classes,) of each class code among y (n_rows,)."""
-    counts: np.ndarray = np.bincount(y.astype(np.int64), weights=weight, minlength=n_classes)
-    return counts / counts.sum()
+    counts = np.bincount(y.astype(np.int64), weights=weight, minlength=n_classes)
+    return np.asarray(counts / counts.sum())

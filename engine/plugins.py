@@ -288,6 +288,8 @@ class Model:
     """More rows teach it nothing that is worth their memory; the final fit draws so many by the split's rule."""
     early_stopping: bool = False
     """True: wants `EarlyStopping` rows when none of the rounds is fixed."""
+    open_params: bool = False
+    """True: takes the library's own parameters beside those of its defaults."""
     requires: tuple[str, ...] = ()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 
-from .contract import JobRequest, Report, Tool
+from .contract import JobRequest, Report, Tool, call
 
 if TYPE_CHECKING:
     from ..engine.experiment import Experiment
@@ -71,7 +71,7 @@ def work(request: BaselinesRequest, experiment: Experiment) -> BaselinesReport:
     experiment.record("baselines", {"leaderboard": [row.model_dump() for row in rows]})
     return BaselinesReport(
         summary=summary,
-        next="run_ablation()",
+        next=call("run_ablation", experiment.run.run_id),
         metric=metric.key,
         leaderboard=rows,
         simple_average=result.average.score if result.average else None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 
-from .contract import JobRequest, Report, Tool
+from .contract import JobRequest, Report, Tool, call
 
 if TYPE_CHECKING:
     from ..engine.experiment import Experiment
@@ -87,7 +87,7 @@ def work(request: EnsembleRequest, experiment: Experiment) -> EnsembleReport:
         summary += f" The limits' price: {limits_cost}."
     return EnsembleReport(
         summary=summary,
-        next="validate()",
+        next=call("validate", experiment.run.run_id),
         metric=metric.key,
         kept=result.kept,
         strategy=result.strategy,

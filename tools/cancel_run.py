@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .contract import Report, RunRequest, Tool
+from .contract import Report, RunRequest, Tool, call
 from .workspace import Workspace
 
 
@@ -19,7 +19,7 @@ async def answer(request: RunRequest, workspace: Workspace) -> CancelReport:
     if before is None or before.status != "running":
         status = before.status if before is not None else "finished"
         return CancelReport(
-            run_id=run.run_id, status=status, summary="Nothing was running.", next=f"get_run(run_id={run.run_id!r})"
+            run_id=run.run_id, status=status, summary="Nothing was running.", next=call("get_run", run.run_id)
         )
     after = await workspace.jobs.cancel(run)
     status = after.status if after is not None else "cancelled"

@@ -25,6 +25,11 @@ WaitSeconds = Annotated[
 ]
 
 
+def call(tool: str, run_id: str, **arguments: object) -> str:
+    """A call as an agent is to make it: with the run it is about, as another one may have been opened since."""
+    return f"{tool}({', '.join(f'{name}={value!r}' for name, value in {'run_id': run_id, **arguments}.items())})"
+
+
 class Request(BaseModel):
     """Arguments of a tool: flat, bounded, described."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from ..engine.journal import Entry
-from .contract import Detail, Report, RunRequest, Tool, WaitSeconds
+from .contract import Detail, Report, RunRequest, Tool, WaitSeconds, call
 from .workspace import Job, Workspace, progress_of
 
 BRIEF_CHARACTERS = 4_500
@@ -62,7 +62,7 @@ async def answer(request: GetRunRequest, workspace: Workspace) -> RunReport:
         report.progress = progress_of(job)
         doing = f"waits for its turn, {report.progress.message}" if job.queued else "has worked"
         report.summary = f"{job.tool} {doing} for {report.seconds:.0f} s."
-        report.next = f"get_run(run_id={run.run_id!r}, wait_s=45)"
+        report.next = call("get_run", run.run_id, wait_s=45)
     elif job.report is not None:
         report.summary, report.next = str(job.report.get("summary", "")), str(job.report.get("next", ""))
         report.windows_changed = list(job.report.get("windows_changed", []))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from .contract import JobRequest, Report, Tool
+from .contract import JobRequest, Report, Tool, call
 
 if TYPE_CHECKING:
     from ..engine.experiment import Experiment
@@ -80,7 +80,7 @@ def work(request: ProfileRequest, experiment: Experiment) -> ProfileReport:
     """Report the profile that was recorded when the run was opened."""
     described = experiment.profile
     issues = [issue.message for issue in experiment.dataset.issues]
-    split, task = experiment.split, experiment.task
+    split, task, run_id = experiment.split, experiment.task, experiment.run.run_id
     shown = issues if request.detail == "full" else issues[:_ISSUES_SHOWN]
     if len(issues) > len(shown):
         shown = [*shown, f"{len(issues) - len(shown)} more; detail=full lists them"]
@@ -92,7 +92,7 @@ def work(request: ProfileRequest, experiment: Experiment) -> ProfileReport:
             f"{task.kind} task on {experiment.dataset.n_rows:,} rows, scored by {task.metric.title} on a {split.kind} split"
             + (f"; {len(split.holdout):,} rows are sealed as holdout." if len(split.holdout) else "; no holdout.")
         ),
-        next="search_sota(), then build_baselines()",
+        next=f"{call('search_sota', run_id)}, then {call('build_baselines', run_id)}",
         task=task.kind,
         metric=task.metric.key,
         rows=experiment.dataset.n_rows,

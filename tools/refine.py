@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 
-from .contract import JobRequest, Report, Tool
+from .contract import JobRequest, Report, Tool, call
 
 if TYPE_CHECKING:
     from ..engine.experiment import Experiment
+    from ..engine.shape import DataShape
     from ..engine.solution import Block
 
 Scalar = str | int | float | bool | None
@@ -75,7 +76,7 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
     from ..engine.refinement import refine
     from .research import ranked_suggestions
 
-    asked = _asked(request)
+    asked = _asked(request, experiment.shape)
     research, metric = ranked_suggestions(experiment.run), experiment.task.metric
     result = refine(
         experiment,
@@ -109,7 +110,8 @@ def work(request: RefineRequest, experiment: Experiment) -> RefineReport:
             f"{result.solution.model.component}: {metric.title} {result.before:.5g} → {result.after:.5g}. {len(kept)} of "
             f"{len(result.steps)} steps kept a change, {len(plans)} plans tried; {result.ended}."
         ),
-        next="build_ensemble()" if len(result.steps) else "build_ensemble(); nothing was left to refine",
+        next=call("build_ensemble", experiment.run.run_id)
+        + ("" if len(result.steps) else "; nothing was left to refine"),
         metric=metric.key,
         before=round(result.before, 6),
         after=round(result.after, 6),
@@ -130,7 +132,8 @@ def refuse(request: RefineRequest) -> None:
     _asked(request)
 
 
-def _asked(request: RefineRequest) -> list[Block]:
+def _asked(request: RefineRequest, shape: DataShape | None = None) -> list[Block]:
+    """The plans as blocks; raises before any time is spent. What a learner's parameters are depends on the table's shape."""
     from ..engine import registry
     from ..engine.errors import InvalidInput
     from ..engine.solution import SLOTS, Block
@@ -141,8 +144,15 @@ def _asked(request: RefineRequest) -> list[Block]:
     if slot is None:
         raise InvalidInput(f"plan needs block to start with one of {', '.join(SLOTS)}, got {request.block!r}")
     for plan in request.plan:
-        # An unknown name is refused before any time is spent.
-        _ = registry.model(plan.component) if slot == "model" else registry.component(slot, plan.component)
+        if slot != "model":
+            known = registry.component(slot, plan.component).defaults
+        elif (model := registry.model(plan.component)).open_params or shape is None:
+            continue
+        else:
+            known = model.defaults(shape)
+        if unknown := [name for name in plan.params if name not in known]:
+            accepted = f"accepted: {', '.join(known)}" if known else "it has none"
+            raise InvalidInput(f"{slot}.{plan.component} has no parameter {', '.join(map(repr, unknown))}; {accepted}")
     return [Block.of(slot, plan.component, plan.params) for plan in request.plan]
 
 

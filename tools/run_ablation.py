@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 
-from .contract import JobRequest, Report, Tool
+from .contract import JobRequest, Report, Tool, call
 
 if TYPE_CHECKING:
     from ..engine.experiment import Experiment
@@ -65,7 +65,7 @@ def work(request: AblationRequest, experiment: Experiment) -> AblationReport:
             f"{ablation.n_rows:,} rows"
             + (f", folds repeated {ablation.repeats} times." if ablation.repeats > 1 else ".")
         ),
-        next=f"refine(block={ablation.next_block!r})",
+        next=call("refine", experiment.run.run_id, block=ablation.next_block),
         metric=experiment.task.metric.key,
         impacts=[
             ImpactRow(

@@ -18,7 +18,7 @@ from ..engine.windows import add_entry, read_window
 from ..knowledge.catalogue import load_cards
 from ..knowledge.facts import facts_of
 from ..knowledge.ranking import RankedCard, rank_cards, widen
-from .contract import Detail, Report, RunRequest, Tool
+from .contract import Detail, Report, RunRequest, Tool, call
 
 if TYPE_CHECKING:
     from ..engine.run import RunFolder
@@ -110,7 +110,7 @@ def answer(request: SearchRequest, workspace: Workspace) -> SearchReport:
         run_id=run.run_id,
         searched=f"shipped catalogue of {len(cards)} cards; no web search",
         summary=_summary(taken, len(aside), findings),
-        next="build_baselines(); refine tries the ranked blocks first",
+        next=f"{call('build_baselines', run.run_id)}; refine tries the ranked blocks first",
         windows_changed=[_WINDOW],
         cards=[_row(item, number + 1, request.detail) for number, item in enumerate(shown)],
         also_ranked=[item.card.key for item in taken[len(shown) :]],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from .contract import JobRequest, Report, Tool
+from .contract import JobRequest, Report, Tool, call
 
 if TYPE_CHECKING:
     from ..engine.experiment import Experiment
@@ -112,7 +112,7 @@ def work(request: ValidateRequest, experiment: Experiment) -> ValidateReport:
     saved = validation.model_rows != "none"
     return ValidateReport(
         summary=_summary(validation, metric.title),
-        next=_next(validation),
+        next=_next(validation, experiment.run.run_id),
         notes=list(validation.notes),
         verdict=validation.verdict,
         reasons=list(validation.reasons),
@@ -158,14 +158,15 @@ def _summary(validation: Validation, metric: str) -> str:
     return f"{validation.verdict}: {score}. {'; '.join(validation.reasons)}."
 
 
-def _next(validation: Validation) -> str:
+def _next(validation: Validation, run_id: str) -> str:
     """What to do about the verdict."""
     if validation.verdict == "READY":
-        return "get_run() for the report, or mle-star predict with the model folder"
+        return f"{call('get_run', run_id)} for the report, or mle-star predict with the model folder"
     if any(finding.severity == "critical" for finding in validation.findings):
         return "profile_dataset() again without the leaking columns (id_columns)"
     return (
-        "read the failed gates; refine() for a better model, or validate(gates=[…]) if a threshold does not fit the use"
+        f"read the failed gates; {call('refine', run_id)} for a better model, or validate with gates=[…] if a threshold does not "
+        "fit the use"
     )
 
 

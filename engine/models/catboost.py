@@ -222,4 +222,5 @@ MODEL = Model(
     priority=12,
     early_stopping=True,
     requires=("catboost",),
+    open_params=True,
 )

@@ -55,4 +55,5 @@ MODEL = Model(
     defaults=_defaults,
     space=_space,
     priority=60,
+    open_params=True,
 )

@@ -52,4 +52,5 @@ MODEL = Model(
     defaults=_defaults,
     space=_space,
     priority=20,
+    open_params=True,
 )

@@ -134,4 +134,5 @@ MODEL = Model(
     space=_space,
     priority=40,
     early_stopping=True,
+    open_params=True,
 )

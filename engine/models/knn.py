@@ -90,4 +90,5 @@ MODEL = Model(
     space=_space,
     applies=_applies,
     priority=55,
+    open_params=True,
 )

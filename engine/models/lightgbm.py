@@ -215,4 +215,5 @@ MODEL = Model(
     priority=10,
     early_stopping=True,
     requires=("lightgbm",),
+    open_params=True,
 )

@@ -51,4 +51,5 @@ MODEL = Model(
     defaults=_defaults,
     space=_space,
     priority=35,
+    open_params=True,
 )

@@ -199,4 +199,5 @@ MODEL = Model(
     priority=15,
     early_stopping=True,
     requires=("xgboost",),
+    open_params=True,
 )
