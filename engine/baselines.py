@@ -82,7 +82,7 @@ def build_baselines(
             break
         default = _next(experiment, waiting, _SHARE_AT_MOST * deadline.budget_s, earlier_s)
         if default is not waiting[0]:
-            earlier_s -= experiment.evaluator.estimate(default)
+            earlier_s -= experiment.evaluator.costs.estimate(default)
         waiting.remove(default)
         key = default.model.component
         solution = settled(default, blocks or [])
@@ -150,7 +150,7 @@ def _portfolio(experiment: Experiment, order: Sequence[str], research: Sequence[
 def _next(experiment: Experiment, waiting: Sequence[Solution], share_s: float, earlier_s: float) -> Solution:
     """The first one, or, where that does not fit into its share of the stage, the first strong learner behind it that does and
     takes no more than `earlier_s` seconds."""
-    estimate = experiment.evaluator.estimate
+    estimate = experiment.evaluator.costs.estimate
     if min(estimate(waiting[0]), estimate(_quicker(experiment, waiting[0]))) > share_s:
         for other in waiting[1:]:
             key = other.model.component
@@ -166,8 +166,8 @@ def _candidate_deadline(experiment: Experiment, deadline: Deadline, solution: So
     if tried == 0:
         return Deadline(max(deadline.remaining(), _FLOOR_S))
     most_s = deadline.remaining() * _SHARE_AT_MOST
-    if experiment.evaluator.measured(solution):
-        most_s = max(most_s, _ESTIMATES * experiment.evaluator.estimate(solution))
+    if experiment.evaluator.costs.measured(solution):
+        most_s = max(most_s, _ESTIMATES * experiment.evaluator.costs.estimate(solution))
     return deadline.at_most(most_s)
 
 

@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from joblib import Parallel, delayed
 from . import registry
 from .adapter import Adapter
 from .cache import EvaluationCache, code_version
+from .costs import Costs
 from .deadline import Deadline
 from .errors import DeadlinePassed, Failure, InvalidInput, MleStarError
 from .evaluation import Evaluation, FoldPlan
@@ -30,8 +31,7 @@ from .folds import Fold
 from .freed_memory import return_freed_memory
 from .limits import Footprint, footprint_of, size_growth
 from .pipeline import Setting, fit_adapted, fit_context, fit_table_block
-from .shape import DataShape
-from .side_by_side import SideBySide, side_by_side
+from .side_by_side import SideBySide
 from .solution import Block, Solution, content_key
 
 if TYPE_CHECKING:
@@ -44,14 +44,6 @@ _KEPT_TABLES, _KEPT_BYTES_LEAST, _KEPT_BYTES_MOST = 3, 40 << 20, 1 << 30
 _KNOWN_BYTES = 1 << 28
 """Out-of-fold predictions held in memory; those beyond are read from the cache on disk when they are wanted."""
 _GRACE_S = 1.0
-_TELLING_S = 0.2
-_CUT_SHARE = 0.5
-_CUT_SHARE_OF_FIRST = 0.3
-_WHOLE_SHARE = 1.2
-"""The least part of its estimated time a booster is started in: not yet measured here, nothing measured yet, and measured, when the
-estimate can be trusted and a fit that is cut takes the time of one that could end."""
-_CUT_TOOK = 1.2
-_SMALL_STEPS = 1.8
 _GRACE_START_S = 0.2
 _FIT_SHARE = 0.75
 """Of a fold's time, so that a fit the clock ends can still predict: an evaluation that is late by that is lost whole. A thousand
@@ -86,8 +78,6 @@ class Evaluator:
         table_bytes = int(experiment.dataset.frame.memory_usage(index=False).sum())
         room = min(max(_KEPT_TABLES * table_bytes, _KEPT_BYTES_LEAST), _KEPT_BYTES_MOST)
         self._kept = FoldCache(room, plan.n_folds * plan.repeats)
-        self._speed: dict[str, float] = {}
-        self._measured: list[tuple[float, float]] = []
         self._known: dict[str, Evaluation] = {}
         plan_json = plan.to_json()
         self._recorded = {
@@ -104,6 +94,17 @@ class Evaluator:
             # Time order keeps the newest rows: they are closest to what the model will meet.
             rows = split.subsample(self.plan.max_rows)
         return split.folds(self.plan.n_folds, self.plan.repeats, rows)
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What an evaluation takes."""
+        threads = self.experiment.resources.threads
+        return Costs(self.experiment.shape, len(self.folds[-1].train), len(self.folds), threads)
+
+    @cached_property
+    def _turns(self) -> list[int]:
+        """Folds in the order they are fitted: the largest first, so that no core waits long for the last one."""
+        return sorted(range(len(self.folds)), key=lambda number: -len(self.folds[number].train))
 
     @cached_property
     def test_train_ratio(self) -> float:
@@ -146,7 +147,7 @@ class Evaluator:
             return None
         evaluation = Evaluation.from_json(*found)
         self._remember(evaluation)
-        self._learn_speed(evaluation)
+        self.costs.learn(evaluation)
         return evaluation
 
     def evaluate(self, solution: Solution, deadline: Deadline, origin: str = "") -> Evaluation:
@@ -163,7 +164,7 @@ class Evaluator:
         elif self.in_time(solution, deadline):
             evaluation = self._compute(solution, deadline)
         else:
-            needed_s, left_s = self.estimate(solution), deadline.remaining()
+            needed_s, left_s = self.costs.estimate(solution), deadline.remaining()
             message = f"not started: about {needed_s:.0f} s needed, {left_s:.0f} s left"
             evaluation = Evaluation(solution, (), None, 0.0, failure=Failure("timeout", message))
         if solution.key not in self._recorded:
@@ -177,7 +178,7 @@ class Evaluator:
 
     def in_time(self, solution: Solution, deadline: Deadline) -> bool:
         """Whether an evaluation is worth starting: it is expected to end in time, or to be good for something where it is cut."""
-        least_s = self.estimate(solution) * self._least_share(solution)
+        least_s = self.costs.least(solution)
         return not deadline.passed and least_s <= deadline.remaining() * 1.2 + _GRACE_START_S
 
     def forget_folds(self) -> None:
@@ -194,81 +195,6 @@ class Evaluator:
                 break
             held -= known.oof.nbytes if known.oof is not None else 0
             del self._known[key]
-
-    def _least_share(self, solution: Solution) -> float:
-        """The least part of the estimated time a fit is worth starting in.
-
-        Boosting that the clock ends halfway has most of its gain, unless it takes small steps; where nothing of the kind has a
-        score yet, even less of it is better than nothing. Once a learner has a score, a worse setting of it adds nothing.
-        """
-        if not registry.model(solution.model.component).early_stopping or self._steps(solution) > _SMALL_STEPS:
-            return 1.0
-        if self.measured(solution):
-            return _WHOLE_SHARE
-        known = any(registry.model(component).early_stopping for component in self._speed)
-        return _CUT_SHARE if known else _CUT_SHARE_OF_FIRST
-
-    def estimate(self, solution: Solution) -> float:
-        """Expected wall seconds of an evaluation here, from what was measured so far or the learner's own prior."""
-        prior = self._prior(solution)
-        if solution.model.component in self._speed:
-            return prior * self._speed[solution.model.component]
-        return prior * self._machine()
-
-    def _machine(self) -> float:
-        """How much slower than the priors this machine is, from the learners measured so far; very short fits say nothing."""
-        factors = sorted(factor for factor, prior_s in self._measured if prior_s > _TELLING_S)
-        return float(np.clip(factors[len(factors) // 2], 0.3, 3.0)) if factors else 1.0
-
-    def _prior(self, solution: Solution) -> float:
-        """Wall seconds by the learner's own rule of thumb."""
-        shape = self._shape_of(solution)
-        waves = self._side_by_side(solution, shape).waves
-        return registry.model(solution.model.component).cost(shape) * waves * self._effort(solution)
-
-    def _shape_of(self, solution: Solution) -> DataShape:
-        """What the learner of a solution gets on a fold."""
-        shape = self.experiment.shape
-        for block in solution.prefix:
-            component = registry.components(block.slot).get(block.component)
-            # One that is gone by now fails when it is fitted, with a reason.
-            shape = shape if component is None else component.widens(shape)
-        return replace(shape, n_rows=len(self.folds[-1].train))
-
-    def _side_by_side(self, solution: Solution, shape: DataShape | None = None) -> SideBySide:
-        needs, shape = registry.model(solution.model.component).needs, shape or self._shape_of(solution)
-        return side_by_side(needs, shape, len(self.folds), self.experiment.resources.threads)
-
-    def _effort(self, solution: Solution) -> float:
-        """How many times as long as with its defaults a learner takes."""
-        quicker = registry.model(solution.model.component).quicker(self.experiment.shape)
-        is_quick = quicker is not None and quicker.params.items() <= dict(solution.model.params).items()
-        return self._steps(solution) * (quicker.share if quicker is not None and is_quick else 1.0)
-
-    def _steps(self, solution: Solution) -> float:
-        """How many times as many rounds as with its defaults boosting needs: more as the learning rate falls."""
-        model = registry.model(solution.model.component)
-        asked = dict(solution.model.params).get("learning_rate")
-        usual = model.defaults(self.experiment.shape).get("learning_rate") if model.family == "boosting" else None
-        if not isinstance(asked, int | float) or not isinstance(usual, int | float) or asked <= 0:
-            return 1.0
-        return max(1.0, usual / asked)
-
-    def _learn_speed(self, evaluation: Evaluation) -> None:
-        prior, component = self._prior(evaluation.solution), evaluation.solution.model.component
-        if evaluation.failure is not None or prior <= 0:
-            return
-        factor = max(evaluation.seconds, 0.01) / prior
-        if evaluation.cut:
-            # It would have taken longer than it was given.
-            self._speed[component] = max(self._speed.get(component, 0.0), _CUT_TOOK * factor)
-            return
-        self._speed[component] = factor
-        self._measured.append((factor, prior))
-
-    def measured(self, solution: Solution) -> bool:
-        """Whether the estimate of a solution rests on a fit of its learner in this run."""
-        return solution.model.component in self._speed
 
     def _compute(self, solution: Solution, deadline: Deadline) -> Evaluation:
         """Run the folds in threads; a fit that cannot be interrupted is left behind when time is over."""
@@ -293,17 +219,18 @@ class Evaluator:
         if evaluation.failure is None:
             key = self._cut_key(solution) if evaluation.cut else f"{self._content}:{solution.key}"
             self._cache.put(key, evaluation.to_json(), evaluation.oof)
-        self._learn_speed(evaluation)
+        self.costs.learn(evaluation)
         return evaluation
 
     def _run_folds(self, solution: Solution, deadline: Deadline, stop: threading.Event, start: float) -> Evaluation:
-        plan = self._side_by_side(solution)
+        plan = self.costs.side_by_side(solution)
         try:
-            results: list[_FoldResult] = []
+            results: dict[int, _FoldResult] = {}
             for wave in (range(plan.alone), range(plan.alone, len(self.folds))):
-                results += Parallel(n_jobs=plan.at_once, backend="threading")(
-                    delayed(self._one_fold)(solution, number, plan, deadline, stop) for number in wave
+                done = Parallel(n_jobs=plan.at_once, backend="threading")(
+                    delayed(self._one_fold)(solution, place, plan, deadline, stop) for place in wave
                 )
+                results |= zip((self._turns[place] for place in wave), done, strict=True)
         except MemoryError:
             failure = Failure("memory", f"{solution.model.component} ran out of memory; use fewer rows or columns")
         except DeadlinePassed as error:
@@ -316,7 +243,8 @@ class Evaluator:
                 "error", f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
             )
         else:
-            return self._gather(solution, results, time.monotonic() - start)
+            in_order = [results[number] for number in range(len(self.folds))]
+            return self._gather(solution, in_order, time.monotonic() - start)
         return Evaluation(solution, (), None, time.monotonic() - start, failure=failure)
 
     def _gather(self, solution: Solution, results: Sequence[_FoldResult], seconds: float) -> Evaluation:
@@ -338,13 +266,13 @@ class Evaluator:
         )  # fmt: skip
 
     def _one_fold(
-        self, solution: Solution, number: int, plan: SideBySide, deadline: Deadline, stop: threading.Event
+        self, solution: Solution, place: int, plan: SideBySide, deadline: Deadline, stop: threading.Event
     ) -> _FoldResult:
         if stop.is_set():
             raise DeadlinePassed("the evaluation was given up")
-        started = time.monotonic()
+        started, number = time.monotonic(), self._turns[place]
         fold = self.folds[number]
-        threads, waves_left = plan.threads[number], plan.waves - number // plan.at_once
+        threads, waves_left = plan.threads[place], plan.waves - place // plan.at_once
         own = deadline.share(_FIT_SHARE / waves_left)
         y = self.experiment.dataset.y
         inputs = self._inputs(solution, number, threads, own)

@@ -42,10 +42,10 @@ _NEARLY_ALL, _MOST = 0.97, 0.85
 _SMALL = 5_000
 _LEAST_ROWS = 20_000
 
-_VALIDATION_S, _VALIDATION_S_PER_VALUE = 4.5, 0.7e-6
-_VALIDATION_SHARE = 0.22
-"""What `validate` needs beside its fits (checks, examination, reload, plots, report) in seconds on two cores: about 4 for small
-tables, 8 for five million values; at most this share of a short budget, where it does less."""
+_VALIDATION_S, _VALIDATION_S_PER_VALUE = 3.5, 0.7e-6
+_VALIDATION_SHARE = 0.16
+"""What `validate` needs beside its fits (checks, examination, reload, plots, report) in seconds on two cores: 1 to 4 for small
+tables, 7 for five million values; at most this share of a short budget, where it does less."""
 
 
 @dataclass(frozen=True)

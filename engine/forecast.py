@@ -13,8 +13,11 @@ _AT_MOST = 1.3
 
 
 def chosen_fit_seconds(experiment: Experiment) -> float:
-    """Seconds that all final fits of what is chosen now will take at most, going by what fits beyond the foreseen have taken."""
-    return _AT_MOST * fit_seconds(chosen(experiment).members, experiment.final_fits)
+    """Seconds for the final fits of what is chosen now: of the fits that there must be at most, going by what fits beyond
+    the foreseen have taken; of those that the clock may cut short, without loss of what is there, what is foreseen."""
+    members = chosen(experiment).members
+    more_s = (_AT_MOST - 1.0) * fit_seconds(members, experiment.fewest_final_fits)
+    return fit_seconds(members, experiment.final_fits) + more_s
 
 
 def expected_fit_seconds(experiment: Experiment) -> float:

@@ -15,7 +15,7 @@ from mle_star.engine.defaults import default_solution, place
 from mle_star.engine.evaluate import Evaluator
 from mle_star.engine.evaluation import Evaluation, FoldPlan
 from mle_star.engine.experiment import Experiment
-from mle_star.engine.plugins import EstimatorModel, Needs, TrainingData
+from mle_star.engine.plugins import EstimatorModel, FittedModel, Needs, TrainingData
 from mle_star.engine.side_by_side import SideBySide
 from mle_star.engine.solution import Block, Solution
 from opened import generated_table, open_experiment
@@ -77,7 +77,7 @@ def test_columns_that_a_block_adds_are_in_the_estimate(tmp_path: Path) -> None:
     experiment = open_experiment(tmp_path, generated_table("regression", 20_000))
     in_bins = default_solution("linear", experiment.shape)
     straight = place(in_bins, Block.of("encode", "standard"))
-    assert experiment.evaluator.estimate(in_bins) > 2.0 * experiment.evaluator.estimate(straight)
+    assert experiment.evaluator.costs.estimate(in_bins) > 2.0 * experiment.evaluator.costs.estimate(straight)
 
 
 def test_validation_targets_never_reach_the_fit(tmp_path: Path) -> None:
@@ -256,3 +256,24 @@ def test_boosting_takes_more_rounds_on_more_rows_and_the_time_for_them(experimen
     assert rounds == (100, 109, 174, 300)
     assert seconds[2] / seconds[0] > 4.0
     assert refit("mlp", 4.0)[0] == 110
+
+
+def test_the_largest_folds_are_fitted_first_and_scores_keep_the_order_of_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = generated_table("regression", 400).assign(day=np.arange(400))
+    experiment = open_experiment(tmp_path, frame, threads=1, time_column="day")
+    folds, sizes = experiment.evaluator.folds, []
+    linear = registry.model("linear")
+
+    def fit(data: TrainingData) -> FittedModel:
+        sizes.append(len(data.y))
+        return linear.fit(data)
+
+    monkeypatch.setitem(registry.models(), "linear", replace(linear, fit=fit))
+    scored = experiment.evaluator.evaluate(default_solution("linear", experiment.shape), Deadline(60))
+    assert sizes == sorted((len(fold.train) for fold in folds), reverse=True)
+    assert scored.oof is not None
+    metric, y = experiment.task.metric, experiment.dataset.y
+    for fold, score in zip(folds, scored.scores, strict=True):
+        assert metric.score(y[fold.valid], scored.oof[fold.valid].astype(np.float64)) == pytest.approx(score, rel=1e-5)

@@ -76,8 +76,9 @@ def test_a_learner_that_does_not_fit_into_its_share_waits_for_strong_ones_that_d
     shares: dict[str, float], order: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened, deadline = open_experiment(tmp_path, generated_table("binary")), Deadline(60)
+    shares_s = {component: share * deadline.budget_s for component, share in shares.items()}
     monkeypatch.setattr(
-        opened.evaluator, "estimate", lambda solution: shares.get(solution.model.component, 0.001) * deadline.budget_s
+        opened.evaluator.costs, "estimate", lambda solution: shares_s.get(solution.model.component, 0.06)
     )
     build_baselines(opened, deadline, LEARNERS)
     tried = [entry.body["solution"][-1]["component"] for entry in opened.run.journal.read("evaluation")]
@@ -112,8 +113,8 @@ def test_a_learner_that_does_not_fit_into_the_time_is_tried_with_quicker_paramet
     opened = open_experiment(tmp_path, frame)
     usual = default_solution("catboost", opened.shape)
     quick = usual.replace(usual.model, usual.model.with_params({"max_ctr_complexity": 1}))
-    opened.evaluator._speed["catboost"] = 40.0 / opened.evaluator.estimate(usual)
-    assert opened.evaluator.estimate(quick) == pytest.approx(20.0)
+    opened.evaluator.costs.speed["catboost"] = 40.0 / opened.evaluator.costs.estimate(usual)
+    assert opened.evaluator.costs.estimate(quick) == pytest.approx(20.0)
     build_baselines(opened, Deadline(28), ["catboost"])
     tried = [(entry.body["solution"], entry.body["failure"]) for entry in opened.run.journal.read("evaluation")]
     assert tried[1] == (quick.to_json(), None)
