@@ -29,6 +29,7 @@ from .evaluation import Evaluation, FoldPlan
 from .fold_cache import FoldCache, Inputs, Prefix
 from .folds import Fold
 from .freed_memory import return_freed_memory
+from .level import is_bent, levelled
 from .limits import Footprint, footprint_of, size_growth
 from .pipeline import Setting, fit_adapted, fit_context, fit_table_block
 from .side_by_side import SideBySide
@@ -248,21 +249,27 @@ class Evaluator:
         return Evaluation(solution, (), None, time.monotonic() - start, failure=failure)
 
     def _gather(self, solution: Solution, results: Sequence[_FoldResult], seconds: float) -> Evaluation:
+        y, task, factor = self.experiment.dataset.y, self.experiment.task, 1.0
+        scores, predictions = [result.score for result in results], [result.prediction for result in results]
+        if is_bent(solution, task, y, self.experiment.split.kind):
+            predictions, factor = levelled(y, self.folds, predictions)
+            scores = [task.metric.score(y[f.valid], found) for f, found in zip(self.folds, predictions, strict=True)]
         oof = np.full((self.experiment.dataset.n_rows, self.experiment.task.n_outputs), np.nan, dtype=np.float32)
-        for fold, result in zip(self.folds, results, strict=True):
-            if not math.isfinite(result.score):
-                message = f"{self.experiment.task.metric.title} has no value on a fold; choose another metric or split"
+        for fold, score, prediction in zip(self.folds, scores, predictions, strict=True):
+            if not math.isfinite(score):
+                message = f"{task.metric.title} has no value on a fold; choose another metric or split"
                 return Evaluation(solution, (), None, seconds, failure=Failure("invalid", message))
             if fold.repeat == 0:
-                oof[fold.valid] = result.prediction
+                oof[fold.valid] = prediction
         footprint, rounds = results[0].footprint, [result.rounds or 1 for result in results]
         if footprint is not None:
             growth = size_growth(registry.model(solution.model.component).family, self._growth_of(solution))
             footprint = footprint.grown(growth * float(np.mean(rounds)) / rounds[0])
         return Evaluation(
-            solution, tuple(result.score for result in results), oof, seconds,
+            solution, tuple(scores), oof, seconds,
             tuple(result.seconds for result in results), tuple(result.rounds for result in results),
             cut=any(result.cut for result in results), growth=self._growth_of(solution), footprint=footprint,
+            factor=factor,
         )  # fmt: skip
 
     def _one_fold(

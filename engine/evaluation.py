@@ -71,6 +71,8 @@ class Evaluation:
         Rows of a fit on the whole dataset (of a sample of it where the learner needs no more) per row of a training fold.
     footprint : Footprint or None
         What it costs in use; measured only where the run has limits.
+    factor : float
+        Brings predictions to the level of the target, see `level`; those out of fold have been.
     """
 
     solution: Solution
@@ -84,6 +86,7 @@ class Evaluation:
     cached: bool = False
     growth: float = 1.0
     footprint: Footprint | None = None
+    factor: float = 1.0
 
     @cached_property
     def oof_digest(self) -> int:
@@ -153,6 +156,7 @@ class Evaluation:
             "cached": self.cached,
             "growth": self.growth,
             "footprint": self.footprint.to_json() if self.footprint else None,
+            "factor": self.factor,
         }
 
     @classmethod
@@ -163,7 +167,7 @@ class Evaluation:
         return cls(
             Solution.from_json(body["solution"]), tuple(body["scores"]), oof, body["seconds"],
             tuple(body["fold_seconds"]), tuple(body["rounds"]), failure, body["cut"], cached=True, growth=body["growth"],
-            footprint=footprint,
+            footprint=footprint, factor=body.get("factor", 1.0),
         )  # fmt: skip
 
 

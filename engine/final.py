@@ -227,7 +227,7 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
             rows.done_with(member.solution)
             continue
         try:
-            fitted.append((number, fit_solution(rows, member.solution, member.refit_rounds)))
+            fitted.append((number, fit_solution(rows, member.solution, member.refit_rounds, member.factor)))
         except DeadlinePassed:
             if not fitted:
                 raise
@@ -266,7 +266,7 @@ def refit_members(
         member = choice.members[number]
         if member.refit_seconds <= deadline.remaining():
             try:
-                fitted = fit_solution(rows, member.solution, member.refit_rounds)
+                fitted = fit_solution(rows, member.solution, member.refit_rounds, member.factor)
             except Cancelled:
                 raise
             except Exception as error:

@@ -64,6 +64,8 @@ class FittedSolution:
     """Rows it was fitted on."""
     scale: UnitScale | None = None
     """What the learner's values stand in, where the target's own size would have been too much for it."""
+    factor: float = 1.0
+    """Brings values that were learnt on a bent scale to the level of the target."""
 
     def predict_table(self, table: Table) -> np.ndarray:
         """Raw feature rows → (n_rows, n_outputs) probabilities or values."""
@@ -85,7 +87,9 @@ class FittedSolution:
             prediction = wide
         if self.scale is not None:
             prediction = self.scale.inverse(prediction)
-        return self.target.inverse(prediction) if self.target else prediction
+        if self.target is not None:
+            prediction = self.target.inverse(prediction)
+        return prediction if self.factor == 1.0 else prediction * self.factor
 
 
 def fit_context(setting: Setting, positions: np.ndarray, threads: int, deadline: Deadline) -> FitContext:
@@ -323,8 +327,10 @@ class TrainingRows:
         self._after = {blocks: found for blocks, found in self._after.items() if blocks in longest}
 
 
-def fit_solution(rows: TrainingRows, solution: Solution, rounds: int | None = None) -> FittedSolution:
-    """Fit a whole solution; the final fit of a run. `rounds` as in `fit_adapted`."""
+def fit_solution(
+    rows: TrainingRows, solution: Solution, rounds: int | None = None, factor: float = 1.0
+) -> FittedSolution:
+    """Fit a whole solution; the final fit of a run. `rounds` as in `fit_adapted`, `factor` as in `FittedSolution`."""
     start = time.monotonic()
     enough = rows.enough_for(solution)
     table, transforms = enough.after(solution.prefix)
@@ -334,7 +340,7 @@ def fit_solution(rows: TrainingRows, solution: Solution, rounds: int | None = No
         enough.deadline, rounds,
     )  # fmt: skip
     enough.done_with(solution)
-    fitted.n_rows = len(enough.positions)
+    fitted.n_rows, fitted.factor = len(enough.positions), factor
     fitted.seconds = time.monotonic() - start
     return fitted
 

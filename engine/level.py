@@ -1,0 +1,51 @@
+"""The level of predictions that were learnt on a bent scale.
+
+A learner of logarithms predicts about the median of a target, and the mean of a skewed one lies above it: totals come out too
+low (Duan, "Smearing estimate", JASA 78, 1983). One factor, learnt on rows that were not fitted, brings them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .folds import Fold, SplitKind
+from .solution import Solution
+from .task import Task
+
+_OF_MEANS = frozenset({"rmse", "r2"})
+
+
+def is_bent(solution: Solution, task: Task, y: np.ndarray, kind: SplitKind) -> bool:
+    """Whether predictions of a solution may miss the level that the metric asks for.
+
+    Where time orders the rows, later ones differ from earlier ones for other reasons, too, and no factor tells them apart.
+    """
+    is_learnt_bent = not task.is_classification and solution.block("target") is not None
+    return is_learnt_bent and task.metric.key in _OF_MEANS and kind != "time" and float(y.min()) >= 0.0
+
+
+def level_factor(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Factor that brings predictions (n_rows,) to the total of the targets (n_rows,), as far as it is told from 1 by these rows
+    (James and Stein 1961)."""
+    total = float(prediction.sum())
+    if total <= 0.0 or float(y.sum()) <= 0.0:
+        return 1.0
+    away = float(y.sum()) / total - 1.0
+    variance = len(y) * float(np.var(y - (1.0 + away) * prediction)) / total**2
+    return 1.0 + away * max(0.0, 1.0 - variance / away**2) if away else 1.0
+
+
+def levelled(y: np.ndarray, folds: Sequence[Fold], predictions: Sequence[np.ndarray]) -> tuple[list[np.ndarray], float]:
+    """Bring the predictions (n_valid, 1) of each fold to the level that the others have; returns them with the factor of all."""
+
+    def factor(numbers: Sequence[int]) -> float:
+        known = np.concatenate([y[folds[number].valid] for number in numbers])
+        return level_factor(known, np.concatenate([predictions[number][:, 0] for number in numbers]))
+
+    corrected = []
+    for number, fold in enumerate(folds):
+        others = [one for one, other in enumerate(folds) if other.repeat == fold.repeat and one != number]
+        corrected.append(predictions[number] * factor(others) if others else predictions[number])
+    return corrected, factor([number for number, fold in enumerate(folds) if fold.repeat == 0])
