@@ -1,9 +1,11 @@
-"""What a column's name says: that it identifies a row, that it identifies what rows belong to, or that it counts time."""
+"""What a column is called, and what its name says: that it identifies a row, that it identifies what rows belong to, or that it
+counts time."""
 
 from __future__ import annotations
 
 import re
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SURE_ID_WORDS = frozenset({"id", "ids", "uuid", "guid", "rowid", "userid", "customerid"})
 _ID_WORDS = _SURE_ID_WORDS | {"key", "nbr", "idx", "index", "unnamed"}
@@ -24,6 +26,12 @@ _RECORDS = frozenset(
 _NUMBER_WORDS = frozenset({"number", "no", "num", "nbr"})
 _COUNT_WORDS = frozenset({"num", "n", "nr", "number", "count"})
 _TIME = re.compile(r"year|date|month|week|day|hour|time", re.IGNORECASE)
+
+
+def tidy_name(name: object) -> str:
+    """Return a name without white space around it, and with a space for every run of line ends and other control characters: a
+    name stands in messages, notes and terminals, and must not pose as anything else there."""
+    return _CONTROL.sub(" ", str(name)).strip()
 
 
 def name_parts(name: str) -> list[str]:

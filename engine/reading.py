@@ -24,6 +24,7 @@ from pyarrow import feather, parquet
 from .delimited import read_delimited
 from .errors import InvalidInput
 from .issue import Issue
+from .names import tidy_name
 
 _PARQUET = (".parquet", ".pq")
 _ARROW = (".feather", ".arrow", ".ipc")
@@ -73,7 +74,7 @@ def read_table(path: str | Path, min_rows: int = 2, min_columns: int = 2) -> Raw
 
 def tidy(frame: pd.DataFrame, issues: list[Issue], name: str, min_rows: int, min_columns: int) -> RawTable:
     """Name the columns, drop what is no column and check the size; raises `InvalidInput`."""
-    names = [str(column).strip() if column is not None else "" for column in frame.columns]
+    names = [tidy_name(column) if column is not None else "" for column in frame.columns]
     twice = [column for column, count in Counter(names).items() if count > 1 and column]
     if twice:
         raise InvalidInput(

@@ -13,6 +13,7 @@ from .columns import ColumnSpec, read_column
 from .dataset import Dataset
 from .errors import InvalidInput
 from .issue import Issue
+from .names import tidy_name
 from .one_row import Values, read_cell
 from .roles import Role
 from .table import Table
@@ -64,7 +65,7 @@ class Schema:
         frame = frame.reset_index(drop=True)
         places: dict[str, list[int]] = {}
         for position, name in enumerate(frame.columns):
-            places.setdefault(str(name).strip(), []).append(position)
+            places.setdefault(tidy_name(name), []).append(position)
         self._check_names(places)
         values: dict[str, Values] = {}
         lost: list[Issue] = []

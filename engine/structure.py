@@ -64,7 +64,7 @@ def _questions(experiment: Experiment, reference: Solution, research: Sequence[S
     if shape.n_text and shape.n_rows >= _ROWS_FOR_TERMS:
         yield _TERMS
     suggested = [item.block for item in research if item.block.slot != "model" and item.suits(reference)]
-    for block in [*_of_the_metric(experiment), *_of_the_data(shape), *suggested, *_of_groups(shape)]:
+    for block in [*_of_the_metric(experiment), *_of_the_data(experiment), *suggested, *_of_groups(shape)]:
         if (block.slot, block.component) not in seen and usable(block.slot, block.component, shape):
             seen.add((block.slot, block.component))
             yield block
@@ -76,10 +76,12 @@ def _of_the_metric(experiment: Experiment) -> Iterator[Block]:
         yield Block.of("target", "class_weights", {"power": power})
 
 
-def _of_the_data(shape: DataShape) -> Iterator[Block]:
+def _of_the_data(experiment: Experiment) -> Iterator[Block]:
+    shape = experiment.shape
     if shape.n_id:
         yield Block.of("features", "keep_ids")
-    if (scale := scale_of_skewed_target(shape)) is not None:
+    # Under RMSLE every learner learns logarithms anyway.
+    if (scale := scale_of_skewed_target(shape)) is not None and experiment.task.metric.key != "rmsle":
         yield Block.of("target", scale)
     if shape.max_levels > NATIVE_LEVELS:
         yield Block.of("encode", "target_mean")

@@ -13,6 +13,7 @@ from .cells import Cells, cells_of
 from .errors import InvalidInput
 from .issue import Issue
 from .levels import level_order
+from .names import tidy_name
 from .numerals import looks_numeric, read_numerals
 from .task import CLASSIFICATION, TaskKind
 
@@ -55,10 +56,10 @@ class CleanTarget:
 def find_column(frame: pd.DataFrame, name: str, what: str) -> str:
     """Return the column's name; raises `InvalidInput` with the nearest names if there is none."""
     names = [str(column) for column in frame.columns]
-    if name.strip() in names:
-        return name.strip()
+    if (asked := tidy_name(name)) in names:
+        return asked
     lowered = {column.lower(): column for column in reversed(names)}
-    near = [lowered[item] for item in get_close_matches(name.strip().lower(), lowered, n=3, cutoff=0.5)]
+    near = [lowered[item] for item in get_close_matches(asked.lower(), lowered, n=3, cutoff=0.5)]
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"columns: {', '.join(names[:12])}"
     raise InvalidInput(f"expected the {what} among the table's {len(names)} columns, got {name[:60]!r}; {hint}")
 

@@ -34,6 +34,10 @@ def predict_file(model: Path, data: Path, output: Path) -> tuple[int, list[str]]
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        _write_into(frame, path)
+        return
+    path = path.resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, staging = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
@@ -42,10 +46,26 @@ def _write_csv(frame: pd.DataFrame, path: Path) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
             frame.to_csv(stream, index=False)
-        Path(staging).chmod(0o644)
+        Path(staging).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
         Path(staging).replace(path)
     except OSError as error:
         Path(staging).unlink(missing_ok=True)
         raise InvalidInput(
             f"could not write {path}: {error.strerror}; free some space or choose another file"
         ) from error
+
+
+def _write_into(frame: pd.DataFrame, path: Path) -> None:
+    """What is no file, as a pipe or /dev/stdout, is written to: a file put in its place would be read by nobody."""
+    try:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            frame.to_csv(stream, index=False)
+    except OSError as error:
+        raise InvalidInput(f"expected a file or pipe that can be written, got {path}: {error.strerror}") from error
+
+
+def _umask() -> int:
+    """What the user lets new files be; reading it means setting it for a moment."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -86,6 +87,28 @@ def test_predict_answers_every_row_in_order(finished: Finished, tmp_path: Path) 
     assert sum(right) > 0.75 * len(rows)
     for one, other in zip(answers[table], reversed(answers[backwards]), strict=True):
         assert float(one["proba_yes"]) == pytest.approx(float(other["proba_yes"]))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such modes, links or devices")
+def test_predictions_go_where_the_output_leads_and_may_be_read_by_whom_the_user_lets(
+    finished: Finished, tmp_path: Path
+) -> None:
+    arguments = ("--model", finished.out / "model", "--data", finished.folder / "shop.csv", "--output")
+    private = tmp_path / "private.csv"
+    before = os.umask(0o077)
+    try:
+        assert mle_star(finished.home, "predict", *arguments, private).returncode == 0
+    finally:
+        os.umask(before)
+    assert private.stat().st_mode & 0o777 == 0o600
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "behind.csv")
+    assert mle_star(finished.home, "predict", *arguments, link).returncode == 0
+    assert link.is_symlink()
+    assert (tmp_path / "behind.csv").read_text() == private.read_text()
+    shown = mle_star(finished.home, "predict", *arguments, "/dev/stdout")
+    assert shown.returncode == 0
+    assert shown.stdout == private.read_text()
 
 
 def test_predict_says_which_cells_it_could_not_read(finished: Finished, tmp_path: Path) -> None:

@@ -132,3 +132,15 @@ def test_the_dummy_stays_as_it_is(block: Block) -> None:
 def test_an_encoding_is_each_learners_own_business() -> None:
     solution = Solution.of([Block.of("encode", "onehot"), Block.of("model", "linear")])
     assert settled(solution, [Block.of("encode", "ordinal")]) == solution
+
+
+@pytest.mark.parametrize(("metric", "asked"), [("rmse", True), ("rmsle", False)])
+def test_logarithms_are_not_asked_for_where_every_learner_learns_them_anyway(
+    tmp_path: Path, metric: str, asked: bool
+) -> None:
+    frame = generated_table("regression")
+    frame["y"] = np.exp(frame["y"])
+    experiment = open_experiment(tmp_path, frame, metric=metric)
+    answers(experiment)
+    tried = [ranked.evaluation.solution for ranked in leaderboard(experiment)]
+    assert any(Block.of("target", "log1p") in solution.blocks for solution in tried) is asked
