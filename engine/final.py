@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from . import registry
+from .baselines import fold_scores
 from .compare import accept, paired_comparison
 from .deadline import Deadline
 from .ensembling import LEAD, fit_ensemble
@@ -205,7 +206,7 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
     """Fit the chosen members on the rows at `positions`; a learner that gains nothing from so many gets a sample of them.
 
     Members that do not fit into the time are left out, the largest weights kept first, and the weighted mean of the others stands
-    for the strategy; where members have no weights, the best of those that were fitted stands alone. At least one is always fitted;
+    for the strategy; where members have no weights, the plain mean of those that were fitted. At least one is always fitted;
     where even that would take too long on all these rows, on as many as the time allows, drawn by the split's rule (see `n_rows`).
     """
     fitted: list[tuple[int, FittedSolution]] = []
@@ -222,8 +223,6 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
     for done, number in enumerate(order):
         member = members[number]
         if fitted and member.refit_seconds > deadline.remaining():
-            if choice.weights is None:
-                break
             rows.done_with(member.solution)
             continue
         try:
@@ -239,8 +238,9 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
     kept_weights: tuple[float, ...] | None = None
     whole = len(fitted) == len(members)
     if choice.weights is None and not whole:
-        metric = experiment.task.metric
-        fitted, kept_weights = [max(fitted, key=lambda pair: metric.gain(members[pair[0]].mean, 0.0))], (1.0,)
+        left = mean_of(experiment, [members[number] for number, _ in fitted])
+        kept_keys = {member.key for member in left.members}
+        fitted, kept_weights = [pair for pair in fitted if members[pair[0]].key in kept_keys], left.weights
     elif choice.weights is not None and (choice.is_average or not whole):
         kept = [choice.weights[number] for number, _ in fitted]
         kept_weights = tuple(weight / sum(kept) for weight in kept)
@@ -249,6 +249,17 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
         Schema.of(dataset), experiment.dataset.target, not experiment.task.is_classification,
         experiment.task.classes, [solution for _, solution in fitted], kept_weights, ensemble, len(positions),
     )  # fmt: skip
+
+
+def mean_of(experiment: Experiment, members: Sequence[Evaluation]) -> Chosen:
+    """The mean of these, or of the good ones among them: what stands for a strategy without shares that the clock broke off."""
+    shares = fit_ensemble(experiment, "mean", members).weights or ()
+    kept = [(member, share) for member, share in zip(members, shares, strict=True) if share > 0.0]
+    if len(kept) == 1:
+        return Chosen.alone(kept[0][0])
+    combined = np.average(stack_of([member for member, _ in kept]), axis=0, weights=[share for _, share in kept])
+    scores = fold_scores(experiment, combined)
+    return Chosen("mean", tuple(member for member, _ in kept), tuple(share for _, share in kept), scores)
 
 
 def refit_members(
@@ -298,11 +309,6 @@ def _share_of_rows(member: Evaluation, seconds: float) -> float:
     while share > _LEAST_SHARE and replace(member, growth=share * member.growth).refit_seconds > seconds:
         share *= 0.95
     return share
-
-
-def refit_seconds(choice: Chosen) -> float:
-    """Expected seconds to fit all members once."""
-    return sum(member.refit_seconds for member in choice.members)
 
 
 def save(model: FinalModel, folder: Path, about: dict[str, Any] | None = None) -> None:

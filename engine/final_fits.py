@@ -14,7 +14,7 @@ from .errors import MleStarError
 from .evaluation import fit_seconds
 from .examination import heaviest
 from .experiment import Experiment
-from .final import Chosen, FinalModel, fit_final, load, refit_members, refit_seconds, save
+from .final import Chosen, FinalModel, fit_final, load, mean_of, refit_members, save
 from .holdout import Holdout, choice_key
 from .pipeline import FittedSolution
 
@@ -97,7 +97,7 @@ class FinalFits:
         """Fit and save, unless an earlier model has more members; where the whole choice does not fit into the time, its heaviest
         member alone."""
         single = Chosen.alone(heaviest(self.choice))
-        too_slow = self.choice.weights is None and refit_seconds(self.choice) > self.deadline.remaining()
+        too_slow = self.choice.weights is None and single.members[0].refit_seconds > self.deadline.remaining()
         for attempt in (single,) if too_slow else (self.choice, single):
             try:
                 model = fit_final(self.experiment, attempt, positions, self._clock(attempt, least_members))
@@ -115,7 +115,7 @@ class FinalFits:
             seen = rows if model.n_rows == len(positions) else f"{model.n_rows:,} of {len(positions):,} ({rows})"
             seen += _sampled(model.members, model.n_rows)
             broken_off = attempt.weights is None and len(model.members) < len(attempt.members)
-            self._keep(model, _alone(attempt, model.members[0]) if broken_off else attempt, seen)
+            self._keep(model, self._left_of(attempt, model) if broken_off else attempt, seen)
             return
 
     def _members_on(self, everything: np.ndarray) -> None:
@@ -144,6 +144,11 @@ class FinalFits:
         whole = earlier or len(choice.members) > 1
         return self.deadline if whole else self.deadline.at_most(max(0.5 * left_s, left_s - self._checks_s))
 
+    def _left_of(self, choice: Chosen, model: FinalModel) -> Chosen:
+        """What is left of a strategy that was broken off."""
+        fitted = [one.solution for one in model.members]
+        return mean_of(self.experiment, [member for member in choice.members if member.solution in fitted])
+
     def _about(self, model: FinalModel, fitted: Chosen, rows: str) -> dict[str, Any]:
         """Describe a model; scores are None where members of what was scored are missing in it."""
         task = self.experiment.task
@@ -171,8 +176,3 @@ def _sampled(members: Sequence[FittedSolution], n_rows: int) -> str:
     """Say which learners got a sample of these rows."""
     sampled = {one.solution.model.component: one.n_rows for one in members if one.n_rows < n_rows}
     return "".join(f"; {learner} on a sample of {sample:,}" for learner, sample in sampled.items())
-
-
-def _alone(choice: Chosen, fitted: FittedSolution) -> Chosen:
-    """What is left of a strategy that was broken off: the member that stands alone."""
-    return Chosen.alone(next(member for member in choice.members if member.solution == fitted.solution))

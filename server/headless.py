@@ -9,6 +9,7 @@ import contextlib
 import math
 import shutil
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -233,6 +234,11 @@ def _check_output(output: Path | None) -> bool:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(f"--output {output} cannot be made: {error.strerror}; name another folder") from error
+    try:
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise InvalidInput(f"--output {output} cannot be written: {error.strerror}; name another folder") from error
     return is_new
 
 
@@ -245,20 +251,29 @@ def _arguments_of(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     return {} if limit is None else {"iterations": limit}
 
 
+def _copy(source: Path, folder: Path) -> None:
+    """Copy a file or folder; it appears complete or not at all."""
+    target, staging = folder / source.name, folder / f".{source.name}.new"
+    if source.is_dir():
+        shutil.rmtree(staging, ignore_errors=True)
+        shutil.copytree(source, staging)
+        shutil.rmtree(target, ignore_errors=True)
+    else:
+        shutil.copyfile(source, staging)
+    staging.replace(target)
+
+
 def _collect(run: RunFolder, output: Path | None) -> dict[str, str]:
     """Copy what was written to the output folder; return the paths by name, those in the run folder without one."""
     sources = [run.reports_path / name for name in WRITTEN] + [run.model_path]
     written = [source for source in sources if source.exists()]
     if output is None:
         return {source.name: str(source) for source in written}
-    for source in written:
-        target = output / source.name
-        staging = output / f".{source.name}.new"
-        if source.is_dir():
-            shutil.rmtree(staging, ignore_errors=True)
-            shutil.copytree(source, staging)
-            shutil.rmtree(target, ignore_errors=True)
-        else:
-            shutil.copyfile(source, staging)
-        staging.replace(target)
+    try:
+        for source in written:
+            _copy(source, output)
+    except OSError as error:
+        raise InvalidInput(
+            f"{run.run_id} is finished, but {output} cannot be written: {error.strerror or error}; its files are in {run.path}"
+        ) from error
     return {source.name: str(output / source.name) for source in written}

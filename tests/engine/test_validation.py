@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,11 @@ from mle_star.engine import validation as validating
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.compare import interval_of_next
 from mle_star.engine.deadline import Deadline
+from mle_star.engine.defaults import default_solution
 from mle_star.engine.ensembling import build_ensemble
 from mle_star.engine.errors import DeadlinePassed, InvalidInput, NotFound
 from mle_star.engine.experiment import Experiment
-from mle_star.engine.final import Chosen, FinalModel, chosen, fit_final, load
+from mle_star.engine.final import Chosen, FinalModel, chosen, fit_final, load, mean_of
 from mle_star.engine.leaderboard import leaderboard
 from mle_star.engine.pipeline import FittedSolution, TrainingRows, fit_solution
 from mle_star.engine.plugins import NotApplicable
@@ -206,10 +208,10 @@ def test_a_stack_that_the_clock_breaks_off_leaves_the_best_of_its_members(
     stack = replace(averaged(experiment), strategy="stack_linear", weights=None)
     second = stack.members[1].solution
 
-    def stopped(rows: TrainingRows, solution: Solution, rounds: int | None = None) -> FittedSolution:
+    def stopped(rows: TrainingRows, solution: Solution, *more: Any) -> FittedSolution:
         if solution == second:
             raise DeadlinePassed("the time budget ended while fitting")
-        return fit_solution(rows, solution, rounds)
+        return fit_solution(rows, solution, *more)
 
     monkeypatch.setattr(final, "fit_solution", stopped)
     validation = validate(offered(experiment, stack, monkeypatch), checks=["LEAK_TARGET_COPY"])
@@ -234,6 +236,23 @@ def test_a_model_that_stays_on_development_rows_carries_its_reading(
     assert validation.holdout is not None
     assert described(experiment)["holdout"] == validation.holdout.score
     load(experiment.run.model_path)
+
+
+def test_a_stack_that_the_clock_breaks_off_late_leaves_the_mean_of_its_members(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = prepared(tmp_path, holdout="none")
+    first, last = averaged(experiment).members
+    second = experiment.evaluator.evaluate(default_solution("svm_linear", experiment.shape), Deadline(30))
+    third = replace(last, fold_seconds=(1e6,) * len(last.fold_seconds))
+    stack = Chosen("stack_linear", (first, second, third), None, first.scores)
+    validation = validate(offered(experiment, stack, monkeypatch), checks=["LEAK_TARGET_COPY"])
+    saved, about = load(experiment.run.model_path), described(experiment)
+    assert [member.solution for member in saved.members] == [first.solution, second.solution]
+    assert (about["strategy"], validation.verdict) == ("mean", "NOT READY")
+    assert about["cross_validation"] == pytest.approx(mean_of(experiment, [first, second]).mean)
+    assert about["cross_validation"] not in (stack.mean, first.mean, second.mean)
+    assert "the saved model holds 2 of 3 members" in validation.reasons[0]
 
 
 def test_members_that_there_is_time_for_are_fitted_on_all_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,10 +281,10 @@ def test_where_a_fit_on_all_rows_fails_the_earlier_member_stays(
     choice = averaged(experiment)
     second = choice.members[1].solution
 
-    def broken(rows: TrainingRows, solution: Solution, rounds: int | None = None) -> FittedSolution:
+    def broken(rows: TrainingRows, solution: Solution, *more: Any) -> FittedSolution:
         if solution == second and len(rows.positions) == experiment.dataset.n_rows:
             raise MemoryError("too large")
-        return fit_solution(rows, solution, rounds)
+        return fit_solution(rows, solution, *more)
 
     monkeypatch.setattr(final, "fit_solution", broken)
     validation = validate(offered(experiment, choice, monkeypatch), checks=["LEAK_TARGET_COPY"])

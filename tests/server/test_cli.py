@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from command_line import mle_star, one_line, write_table
+from mle_star.engine.errors import InvalidInput
+from mle_star.engine.run import create_run
+from mle_star.server.headless import _collect
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,7 @@ MISTAKES = {
     "a missing file": (("run", "--dataset", "shop.parquet", "--target", "bought"), "did you mean shop.csv?"),
     "a folder as table": (("run", "--dataset", ".", "--target", "bought"), "folder"),
     "a file as output folder": ((*RUN, "--output", "taken"), "--output"),
+    "an output folder that nobody can write to": ((*RUN, "--output", "/proc/self"), "cannot be"),
     "an output folder with a model of somebody else": ((*RUN, "--output", "mine"), "nothing is lost"),
     "a missing file to predict": (("predict", "--model", "mine", "--data", "no.csv", "--output", "p.csv"), "no.csv"),
     "a folder that is no model": (
@@ -111,3 +115,11 @@ def test_help_loads_no_server_and_no_numbers(folder: Path) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"numpy", "pandas", "mcp"}.isdisjoint(result.stderr.split())
+
+
+def test_files_that_cannot_be_copied_are_told_with_where_they_are(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "home", "shop")
+    run.model_path.mkdir(parents=True)
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(InvalidInput, match=f"{run.run_id} is finished.*its files are in .*{run.run_id}"):
+        _collect(run, tmp_path / "out")
