@@ -8,7 +8,7 @@ text) is left out.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -61,20 +61,27 @@ class Adapter:
     @classmethod
     def fit(cls, table: Table, needs: Needs) -> Adapter:
         """Learn levels and medians from training rows."""
-        columns = []
+        columns: list[_Column] = []
         n_rows = len(table.frame)
         some = (
             np.random.default_rng(0).integers(0, n_rows, _ROWS_FOR_NO_GAP) if n_rows > _ROWS_FOR_NO_GAP else slice(None)
         )
+        gapless: dict[int, np.ndarray] = {}
         for name in table.columns(Role.NUMERIC, Role.BOOLEAN, Role.DATETIME, Role.CATEGORICAL):
             role = table.roles[name]
             if role is Role.CATEGORICAL:
                 columns.append(_Column(name, role, levels=_levels_present(table.frame[name])))
-            else:
-                values = _numbers(table.frame[name], role)
-                gaps = np.isnan(values)
-                fill = _median(values[~gaps] if gaps.any() else values[some]) if needs.no_missing else 0.0
-                columns.append(_Column(name, role, fill=fill, unknown=bool(gaps.all())))
+                continue
+            values = _numbers(table.frame[name], role)
+            gaps = np.isnan(values)
+            if needs.no_missing and not gaps.any():
+                gapless[len(columns)] = values[some]
+            fill = _median(values[~gaps]) if needs.no_missing and gaps.any() else 0.0
+            columns.append(_Column(name, role, fill=fill, unknown=bool(gaps.all())))
+        if gapless and n_rows:
+            # All at once: one after the other costs more than some fits do.
+            for number, fill in zip(gapless, np.median(np.stack(list(gapless.values())), axis=1), strict=True):
+                columns[number] = replace(columns[number], fill=float(fill))
         return cls(tuple(columns), needs)
 
     def apply(self, table: Table) -> pd.DataFrame:

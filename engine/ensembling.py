@@ -108,11 +108,18 @@ def build_ensemble(
     chosen = strategies_for(experiment, strategies)
     if strategies is None:
         chosen = chosen[:rounds]
+        if earlier is not None:
+            # More members change little in how strategies compare: what led and what comes first are tried again, in a part of
+            # the time that would otherwise be kept from the search.
+            chosen = [one for one in chosen if one.key in (chosen[0].key, earlier.strategy)]
 
     def tell(strategy: str, done: int, score: float | None) -> None:
         experiment.progress("ensemble", f"{strategy} scored", done, len(chosen), score)
 
     result = compare_with_best(experiment, deadline, pool, chosen, tell)
+    if earlier is not None:
+        again = {row.strategy for row in result.tried}
+        result = replace(result, tried=(*result.tried, *(row for row in earlier.tried if row.strategy not in again)))
     if earlier is not None and _stays(experiment, earlier, result):
         reason = (
             "a combination of an earlier round stays: nothing that was tried now is as good and can be fitted in time"

@@ -32,8 +32,9 @@ _FITS_AT_MOST, _FITS_AT_MOST_OF_MANY_ROWS = 0.4, 0.45
 _ENSEMBLE_SHARE = 0.06
 """Shares of a whole run's time: kept at most for the final fits while searching (more where the search sees a part of the rows
 only, and the final fits all), and kept for combining."""
-_AGAIN = 1.2
-"""Times what it took before is kept for combining once more: there are more members then."""
+_AFTER_FIRST, _AGAIN = 0.6, 1.2
+"""Times what it took before is kept for combining once more, after the first time, when all strategies were tried, and later: there
+are more members then."""
 _WORTH_ANOTHER_ROUND = 0.03
 """Of the budget: with less left than this another round is not begun."""
 
@@ -124,7 +125,7 @@ class _WholeRun:
 
     def take(self, step: Tool, request: Any, clock: Deadline) -> bool:
         """Do one phase; the failure of an optional one is its report, or a note in that of an earlier round, and False."""
-        started = time.monotonic()
+        started, is_first = time.monotonic(), step.name not in self.reports
         try:
             self.reports[step.name] = run_phase(step, request, self.experiment, clock)
         except Exception as error:
@@ -145,7 +146,8 @@ class _WholeRun:
                 )
             return False
         if step.name == "build_ensemble":
-            self._for_ensemble_s = min(self._for_ensemble_s, _AGAIN * (time.monotonic() - started))
+            share = _AFTER_FIRST if is_first else _AGAIN
+            self._for_ensemble_s = min(self._for_ensemble_s, share * (time.monotonic() - started))
         return True
 
     def _refine_and_combine_on(self, refine: Tool, refinement: Any, ensemble: Tool, combination: Any) -> None:

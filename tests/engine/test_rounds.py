@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from mle_star.engine.experiment import Experiment
 from mle_star.engine.final import chosen
 from mle_star.engine.leaderboard import best_single
 from mle_star.engine.plans import plans_for
+from mle_star.engine.plugins import Ensemble
 from mle_star.engine.refinement import refine
 from mle_star.engine.solution import Solution
 from opened import generated_table, open_experiment
@@ -85,6 +87,25 @@ def test_a_better_combination_of_an_earlier_round_stays(tmp_path: Path) -> None:
         assert ("earlier round" in again.reason) is stays
         assert again.mean == (mean if stays else first.mean)
         assert chosen(experiment).mean == pytest.approx(again.mean)
+
+
+def test_a_later_round_tries_what_led_and_what_comes_first_and_keeps_the_other_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = scored(tmp_path, "linear", "extra_trees", "lightgbm")
+    first = build_ensemble(experiment, Deadline(20))
+    scored_again: list[str] = []
+    score = ensembling.cross_fitted_scores
+
+    def watched(opened: Experiment, strategy: Ensemble, *rest: Any) -> tuple[float, ...]:
+        scored_again.append(strategy.key)
+        return score(opened, strategy, *rest)
+
+    monkeypatch.setattr(ensembling, "cross_fitted_scores", watched)
+    again = build_ensemble(experiment, Deadline(20), earlier=replace(first, strategy="weights"))
+    assert scored_again == ["blend", "weights"]
+    assert {row.strategy: row.score for row in again.tried} == {row.strategy: row.score for row in first.tried}
+    assert len(first.tried) > 4
 
 
 def test_a_combination_stays_where_nothing_can_be_fitted_in_the_time_but_not_where_it_cannot(
