@@ -44,7 +44,8 @@ class Table:
     def drop(self, names: Iterable[str]) -> Table:
         """Return the table without these columns."""
         gone = set(names)
-        return self.replace(self.frame[[name for name in self.frame.columns if name not in gone]])
+        left = [number for number, name in enumerate(self.frame.columns) if name not in gone]
+        return self.replace(self.frame.take(left, axis=1))
 
     def add(self, columns: pd.DataFrame, role: Role = Role.NUMERIC) -> Table:
         """Return the table with new columns (same index) appended, all of one role."""

@@ -11,6 +11,8 @@ from ..roles import Role
 from ..table import Table
 
 _LARGEST = float(np.finfo(np.float32).max)
+_FEW_NAMES = 32
+"""Up to here columns are put in their places one by one; to take a frame apart and join it again is dear where there is one row."""
 
 
 def matrix(table: Table, names: Sequence[str]) -> np.ndarray:
@@ -34,6 +36,11 @@ def with_numbers(table: Table, names: Sequence[str], values: np.ndarray) -> Tabl
     """Return the table with the values of these columns replaced by float32 values (n_rows, n_names); their order stays."""
     if not names:
         return table
+    if len(names) <= _FEW_NAMES:
+        frame = table.frame.copy(deep=False)
+        for number, name in enumerate(names):
+            frame[name] = np.clip(values[:, number], -_LARGEST, _LARGEST).astype(np.float32, copy=False)
+        return table.replace(frame)
     frame = pd.concat([table.frame.drop(columns=list(names)), columns_of(values, names, table.frame.index)], axis=1)
     return table.replace(frame[list(table.frame.columns)])
 
