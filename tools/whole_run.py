@@ -35,6 +35,8 @@ only, and the final fits all), and kept for combining."""
 _AFTER_FIRST, _AGAIN = 0.6, 1.2
 """Times what it took before is kept for combining once more, after the first time, when all strategies were tried, and later: there
 are more members then."""
+_COMBINING_S = 1.0
+"""At least so much is kept for it: without it a round may end with the best single solution, for want of a tenth of a second."""
 _WORTH_ANOTHER_ROUND = 0.03
 """Of the budget: with less left than this another round is not begun."""
 
@@ -147,7 +149,8 @@ class _WholeRun:
             return False
         if step.name == "build_ensemble":
             share = _AFTER_FIRST if is_first else _AGAIN
-            self._for_ensemble_s = min(self._for_ensemble_s, share * (time.monotonic() - started))
+            took_s = time.monotonic() - started
+            self._for_ensemble_s = min(self._for_ensemble_s, max(_COMBINING_S, share * took_s))
         return True
 
     def _refine_and_combine_on(self, refine: Tool, refinement: Any, ensemble: Tool, combination: Any) -> None:

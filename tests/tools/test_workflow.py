@@ -99,6 +99,9 @@ def test_time_that_the_final_fits_do_not_need_goes_to_more_rounds_of_refinement(
     if time_left:
         assert after[:4] == ["refine", "build_ensemble", "refine", "build_ensemble"]
         assert after[-1] == "validate"
+        # Combining once more is never left without the second it needs.
+        later = list(run.journal.read("ensemble"))[1:]
+        assert all(entry.body["tried"][0]["score"] is not None for entry in later)
     else:
         assert after == once
         assert len(rounds) == 1
