@@ -111,7 +111,9 @@ class Adapter:
     def _together(self, frame: pd.DataFrame, measured: list[int]) -> np.ndarray:
         """Inputs (n_columns, n_rows) of these columns at once: one after the other costs more than a few rows are worth."""
         columns = [self.columns[number] for number in measured]
-        places = frame.columns.get_indexer([column.name for column in columns])
+        places = frame.columns.get_indexer(pd.Index([column.name for column in columns]))
+        if (places < 0).any():
+            raise KeyError(columns[int(np.argmin(places))].name)
         found = frame.take(places, axis=1).to_numpy(dtype=np.float64, na_value=np.nan).T
         values: np.ndarray = np.clip(found, -_LARGEST, _LARGEST).astype(np.float32)
         if self.needs.no_missing:

@@ -45,7 +45,8 @@ def cross_fitted_scores(
         done = len(scores)
         if done and (deadline.elapsed() - started) / done * (len(folds) + 1 - done) > deadline.remaining():
             raise DeadlinePassed(f"{strategy.key} would take longer than the time left")
-        wave = range(done, min(done + at_once, len(folds)))
+        # The first one alone tells what they take, however many threads there are.
+        wave = range(done, min(done + (at_once if done else 1), len(folds)))
         scores += Parallel(n_jobs=at_once, backend="threading")(delayed(score_of)(number) for number in wave)
     return tuple(scores)
 

@@ -119,7 +119,8 @@ def build_ensemble(
     result = compare_with_best(experiment, deadline, pool, chosen, tell)
     if earlier is not None:
         again = {row.strategy for row in result.tried}
-        result = replace(result, tried=(*result.tried, *(row for row in earlier.tried if row.strategy not in again)))
+        others = [row for row in earlier.tried if row.strategy not in again]
+        result = replace(result, tried=(*result.tried, *(_against(experiment, row, result) for row in others)))
     if earlier is not None and _stays(experiment, earlier, result):
         reason = (
             "a combination of an earlier round stays: nothing that was tried now is as good and can be fitted in time"
@@ -130,6 +131,13 @@ def build_ensemble(
         result = replace(result, without_limits=_best_without_limits(experiment, deadline, pool, result.mean))
     experiment.record("ensemble", asdict(result))
     return result
+
+
+def _against(experiment: Experiment, row: StrategyScore, result: EnsembleResult) -> StrategyScore:
+    """A row of an earlier round with its gain over what is the best single solution now."""
+    if row.score is None:
+        return row
+    return replace(row, gain=experiment.task.metric.gain(row.score, result.best_single_cross_fitted), p_value=None)
 
 
 def compare_with_best(
@@ -355,17 +363,8 @@ def _decide(
             reason = "there is only one scored solution"
         member = EnsembleMember(single.solution.to_json(), single.key, 1.0, single.mean)
         return EnsembleResult(
-            "single",
-            False,
-            reason,
-            single.mean,
-            reference,
-            single.key,
-            single.mean,
-            single.scores,
-            (member,),
-            tuple(tried),
-        )
+            "single", False, reason, single.mean, reference, single.key, single.mean, single.scores, (member,), tuple(tried)
+        )  # fmt: skip
     best = _first_unless_beaten(experiment, affordable)
     measured = "both chosen on other folds than they are scored on"
     reason = f"{best.strategy.key} beats the best single solution by {best.gain:.4g}, {measured}"
@@ -375,17 +374,9 @@ def _decide(
             f"several are the safer choice{' under drift' if experiment.split.kind == 'time' else ''}"
         )
     return EnsembleResult(
-        best.strategy.key,
-        True,
-        reason,
-        single.mean,
-        reference,
-        single.key,
-        float(np.mean(best.scores)),
-        best.scores,
-        best.members,
-        tuple(tried),
-    )
+        best.strategy.key, True, reason, single.mean, reference, single.key, float(np.mean(best.scores)), best.scores,
+        best.members, tuple(tried),
+    )  # fmt: skip
 
 
 def _first_unless_beaten(experiment: Experiment, candidates: Sequence[_Candidate]) -> _Candidate:

@@ -100,12 +100,18 @@ class Evaluator:
     def costs(self) -> Costs:
         """What an evaluation takes."""
         threads = self.experiment.resources.threads
-        return Costs(self.experiment.shape, len(self.folds[-1].train), len(self.folds), threads)
+        most = max(len(fold.train) for fold in self.folds)
+        return Costs(self.experiment.shape, most, len(self.folds), threads)
 
     @cached_property
     def _turns(self) -> list[int]:
         """Folds in the order they are fitted: the largest first, so that no core waits long for the last one."""
         return sorted(range(len(self.folds)), key=lambda number: -len(self.folds[number].train))
+
+    def _part(self, place: int, at_once: int) -> float:
+        """Part of the time left that is a fold's, by the rows of the largest fold of its turn and of the turns to come."""
+        largest = [len(self.folds[number].train) for number in self._turns[place // at_once * at_once :: at_once]]
+        return largest[0] / sum(largest)
 
     @cached_property
     def test_train_ratio(self) -> float:
@@ -232,6 +238,8 @@ class Evaluator:
                     delayed(self._one_fold)(solution, place, plan, deadline, stop) for place in wave
                 )
                 results |= zip((self._turns[place] for place in wave), done, strict=True)
+            in_order = [results[number] for number in range(len(self.folds))]
+            return self._gather(solution, in_order, time.monotonic() - start)
         except MemoryError:
             failure = Failure("memory", f"{solution.model.component} ran out of memory; use fewer rows or columns")
         except DeadlinePassed as error:
@@ -243,9 +251,6 @@ class Evaluator:
             failure = Failure(
                 "error", f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
             )
-        else:
-            in_order = [results[number] for number in range(len(self.folds))]
-            return self._gather(solution, in_order, time.monotonic() - start)
         return Evaluation(solution, (), None, time.monotonic() - start, failure=failure)
 
     def _gather(self, solution: Solution, results: Sequence[_FoldResult], seconds: float) -> Evaluation:
@@ -279,8 +284,8 @@ class Evaluator:
             raise DeadlinePassed("the evaluation was given up")
         started, number = time.monotonic(), self._turns[place]
         fold = self.folds[number]
-        threads, waves_left = plan.threads[place], plan.waves - place // plan.at_once
-        own = deadline.share(_FIT_SHARE / waves_left)
+        threads = plan.threads[place]
+        own = deadline.share(_FIT_SHARE * self._part(place, plan.at_once))
         y = self.experiment.dataset.y
         inputs = self._inputs(solution, number, threads, own)
         fitted = fit_adapted(

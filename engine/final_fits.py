@@ -94,8 +94,8 @@ class FinalFits:
         return _CHECKS_SHARE * self.experiment.validation_s
 
     def on(self, positions: np.ndarray, rows: str, least_members: int = 0) -> None:
-        """Fit and save, unless an earlier model has more members; where the whole choice does not fit into the time, its heaviest
-        member alone."""
+        """Fit and save, unless an earlier model has more members; where not even its heaviest member fits into the time as it is,
+        that one alone, on what rows it can."""
         single = Chosen.alone(heaviest(self.choice))
         too_slow = self.choice.weights is None and single.members[0].refit_seconds > self.deadline.remaining()
         for attempt in (single,) if too_slow else (self.choice, single):

@@ -178,8 +178,11 @@ class Split:
         both = _with_both(pairs, codes)
         if len(both) < 2 and self.order is not None and np.ptp(codes) > 0:
             rarer = codes == np.bincount(codes, minlength=2).argmin()
-            for fewer in range(n_folds, 1, -1):
-                both = _with_both(time_blocks(self.order[positions], fewer, shift, rarer), codes)
+            # A repeat whose shifted cuts do not do is cut as the first one.
+            for fewer, cut in [
+                (number, cut) for cut in dict.fromkeys((shift, 0.0)) for number in range(n_folds, 1, -1)
+            ]:
+                both = _with_both(time_blocks(self.order[positions], fewer, cut, rarer), codes)
                 if len(both) >= 2:
                     break
         return both if len(both) >= 2 else pairs

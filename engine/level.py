@@ -28,13 +28,18 @@ def is_bent(solution: Solution, task: Task, y: np.ndarray, kind: SplitKind) -> b
 
 def level_factor(y: np.ndarray, prediction: np.ndarray) -> float:
     """Factor that brings predictions (n_rows,) to the total of the targets (n_rows,), as far as it is told from 1 by these rows
-    (James and Stein 1961)."""
-    total = float(prediction.sum())
-    if total <= 0.0 or float(y.sum()) <= 0.0:
+    (James and Stein 1961); 1 where squared errors do not become less by it."""
+    total, wanted = float(prediction.sum()), float(y.sum())
+    if not (total > 0.0 and wanted > 0.0 and np.isfinite(wanted / total)):
         return 1.0
-    away = float(y.sum()) / total - 1.0
-    variance = len(y) * float(np.var(y - (1.0 + away) * prediction)) / total**2
-    return 1.0 + away * max(0.0, 1.0 - variance / away**2) if away else 1.0
+    # As shares of the total, since squares of very large or small values have no room.
+    y, prediction = y / total, prediction / total
+    away = wanted / total - 1.0
+    variance = len(y) * float(np.var(y - (1.0 + away) * prediction))
+    if not variance < away**2:
+        return 1.0
+    factor = 1.0 + away * (1.0 - variance / away**2)
+    return factor if np.square(y - factor * prediction).sum() < np.square(y - prediction).sum() else 1.0
 
 
 def levelled(y: np.ndarray, folds: Sequence[Fold], predictions: Sequence[np.ndarray]) -> tuple[list[np.ndarray], float]:

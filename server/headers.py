@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..engine.errors import MleStarError
+from ..engine.names import tidy_name
 from .paths import resolve_data_path
 from .settings import Settings
 
@@ -31,4 +32,4 @@ def _first_line(path: Path) -> list[str]:
     ):
         header = file.read(HEADER_CHARACTERS).partition("\n")[0].rstrip("\r")
     separator = max(",;\t|", key=header.count)
-    return [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
+    return [tidy_name(name) for name in next(csv.reader([header], delimiter=separator), [])]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
+
+
 def predict_file(model: Path, data: Path, output: Path) -> tuple[int, list[str]]:
     """Write `prediction` and `proba_<label>` columns for every row of `data`, in order; return the number of rows, and what of
     them could not be read.
@@ -34,15 +37,17 @@ def predict_file(model: Path, data: Path, output: Path) -> tuple[int, list[str]]
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    if path.exists() and not path.is_file() and not path.is_dir():
-        _write_into(frame, path)
-        return
-    path = path.resolve()
     try:
+        if _is_stream(path):
+            _write_into(frame, path)
+            return
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, staging = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    except OSError as error:
-        raise InvalidInput(f"expected a folder that can be written, got {path.parent}: {error.strerror}") from error
+    except (OSError, RuntimeError) as error:
+        # RuntimeError: a link that leads to itself.
+        said = getattr(error, "strerror", None) or error
+        raise InvalidInput(f"expected an output that can be written, got {path}: {said}") from error
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
             frame.to_csv(stream, index=False)
@@ -55,13 +60,17 @@ def _write_csv(frame: pd.DataFrame, path: Path) -> None:
         ) from error
 
 
+def _is_stream(path: Path) -> bool:
+    """Whether the path names a pipe or device. /dev/stdout does also where it leads to a file: what that holds is to stay."""
+    if str(path).startswith(_STREAMS):
+        return path.exists()
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def _write_into(frame: pd.DataFrame, path: Path) -> None:
-    """What is no file, as a pipe or /dev/stdout, is written to: a file put in its place would be read by nobody."""
-    try:
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            frame.to_csv(stream, index=False)
-    except OSError as error:
-        raise InvalidInput(f"expected a file or pipe that can be written, got {path}: {error.strerror}") from error
+    """A file put in the place of a pipe would be read by nobody."""
+    with path.open("a", encoding="utf-8", newline="") as stream:
+        frame.to_csv(stream, index=False)
 
 
 def _umask() -> int:

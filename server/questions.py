@@ -21,6 +21,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from ..engine.errors import MleStarError
+from ..engine.names import tidy_name
 from ..tools.contract import JobRequest, Tool
 from ..tools.profile_dataset import ProfileRequest
 from ..tools.workspace import Workspace
@@ -123,10 +124,10 @@ class Questions:
     def _near_names(self, path: str, target: str) -> list[str]:
         """Columns that may have been meant; none where the target is one, or nothing is like it."""
         names = column_names(path, self._settings)
-        if target.strip() in names:
+        if (asked := tidy_name(target)) in names:
             return []
         lowered = {name.lower(): name for name in reversed(names)}
-        return [lowered[name] for name in get_close_matches(target.strip().lower(), lowered, n=5, cutoff=0.5)]
+        return [lowered[name] for name in get_close_matches(asked.lower(), lowered, n=5, cutoff=0.5)]
 
     def _agreed_before(self, request: JobRequest) -> bool:
         """Whether the call joins work that began with consent, or needs none because it can begin nothing."""

@@ -97,7 +97,7 @@ class Tool:
     request: type[Request]
     report: type[Report]
     work: Callable[[Any, Experiment], Report] | None = None
-    refuse: Callable[[Any], None] | None = None
+    refuse: Callable[[Any, Experiment], None] | None = None
     """Raises for arguments that no run could work with, before any earlier step is done for them."""
     answer: Callable[[Any, Workspace], Report | Awaitable[Report]] | None = None
     after: tuple[str, ...] = ()

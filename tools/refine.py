@@ -127,12 +127,12 @@ def _newest(lines: list[str]) -> list[str]:
     return lines if left_out <= 0 else [f"({left_out} earlier ones)", *lines[-_SHOWN:]]
 
 
-def refuse(request: RefineRequest) -> None:
-    """Refuse plans that name no component."""
-    _asked(request)
+def refuse(request: RefineRequest, experiment: Experiment) -> None:
+    """Refuse plans that name no component or parameter."""
+    _asked(request, experiment.shape)
 
 
-def _asked(request: RefineRequest, shape: DataShape | None = None) -> list[Block]:
+def _asked(request: RefineRequest, shape: DataShape) -> list[Block]:
     """The plans as blocks; raises before any time is spent. What a learner's parameters are depends on the table's shape."""
     from ..engine import registry
     from ..engine.errors import InvalidInput
@@ -146,7 +146,7 @@ def _asked(request: RefineRequest, shape: DataShape | None = None) -> list[Block
     for plan in request.plan:
         if slot != "model":
             known = registry.component(slot, plan.component).defaults
-        elif (model := registry.model(plan.component)).open_params or shape is None:
+        elif (model := registry.model(plan.component)).open_params:
             continue
         else:
             known = model.defaults(shape)

@@ -89,7 +89,7 @@ class ValidateReport(Report):
         return "\n".join([self.summary, *gates, *found])
 
 
-def refuse(request: ValidateRequest) -> None:
+def refuse(request: ValidateRequest, experiment: Experiment) -> None:  # noqa: ARG001
     """Refuse unknown gates and checks."""
     from ..engine.checking import require_checks
     from ..engine.gates import choose_gates

@@ -76,7 +76,7 @@ def perform(
     if tool.name == PHASES[-1]:
         experiment.whole = deadline
     if tool.refuse is not None:
-        tool.refuse(request)
+        tool.refuse(request, experiment)
     missing = list(_missing(tool, run))
     clocks = _clocks([*missing, tool], deadline)
     for step in missing:

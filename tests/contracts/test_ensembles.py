@@ -244,9 +244,15 @@ def test_the_mean_measures_members_against_the_best_constant_of_the_metric(metri
     task = task_of("regression", metric)
     values = np.quantile(y, np.linspace(0.005, 0.995, 199))
     losses = [task.metric.score(y, np.full((400, 1), value)) for value in values]
-    good, poor = y * np.exp(0.1 * random.normal(size=400)), np.full(400, values[int(np.argmin(losses))])
-    # No better than the best constant: of no use beside a member that predicts.
-    assert STRATEGIES["mean"].fit(np.stack([good, poor])[:, :, None], y, task, 0).weights == pytest.approx((1.0, 0.0))
+    best = y * np.exp(0.1 * random.normal(size=400))
+    room = min(losses) - task.metric.score(y, best[:, None])
+    # As far behind as halves the share, going by the best constant there is.
+    steps = np.linspace(0.0, 1.0, 2_001)
+    behind = [task.metric.score(y, (best + step * (values[int(np.argmin(losses))] - best))[:, None]) for step in steps]
+    step = steps[int(np.argmin(np.abs(np.array(behind) - behind[0] - 0.075 * room)))]
+    other = best + step * (values[int(np.argmin(losses))] - best)
+    shares = STRATEGIES["mean"].fit(np.stack([best, other])[:, :, None], y, task, 0).weights
+    assert shares == pytest.approx((2 / 3, 1 / 3), abs=0.02)
 
 
 @pytest.mark.parametrize(("metric", "kind"), METRIC_TASKS)

@@ -109,6 +109,14 @@ def test_predictions_go_where_the_output_leads_and_may_be_read_by_whom_the_user_
     shown = mle_star(finished.home, "predict", *arguments, "/dev/stdout")
     assert shown.returncode == 0
     assert shown.stdout == private.read_text()
+    log = tmp_path / "log.txt"
+    log.write_text("precious\n")
+    with log.open("a") as stream:
+        code = subprocess.run(
+            [*COMMAND, "predict", *map(str, arguments), "/dev/stdout"],
+            stdout=stream, env=environment(finished.home), cwd=finished.folder, check=False,
+        ).returncode  # fmt: skip
+    assert (code, log.read_text()) == (0, "precious\n" + private.read_text())
 
 
 def test_predict_says_which_cells_it_could_not_read(finished: Finished, tmp_path: Path) -> None:

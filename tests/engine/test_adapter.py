@@ -31,3 +31,12 @@ def test_a_few_rows_get_the_values_they_get_among_many(no_missing: bool, categor
     values = many.to_numpy()
     assert np.isfinite(values).all() == no_missing
     assert np.abs(values[np.isfinite(values)]).max() == np.finfo(np.float32).max
+
+
+def test_a_column_that_is_gone_is_no_other_one_however_few_the_rows() -> None:
+    table = make_table(400)
+    adapter = Adapter.fit(table, Needs(numeric_only=True, no_missing=True))
+    without = table.drop(["a"])
+    for n_rows in (1, 400):
+        with pytest.raises(KeyError, match="a"):
+            adapter.apply(without.take(np.arange(n_rows)))

@@ -277,3 +277,19 @@ def test_the_largest_folds_are_fitted_first_and_scores_keep_the_order_of_folds(
     metric, y = experiment.task.metric, experiment.dataset.y
     for fold, score in zip(folds, scored.scores, strict=True):
         assert metric.score(y[fold.valid], scored.oof[fold.valid].astype(np.float64)) == pytest.approx(score, rel=1e-5)
+
+
+def test_the_largest_fold_has_the_time_that_its_rows_are_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = generated_table("regression", 400).assign(day=np.arange(400))
+    experiment = open_experiment(tmp_path, frame, threads=1, time_column="day")
+    linear, most = registry.model("linear"), max(len(fold.train) for fold in experiment.evaluator.folds)
+
+    def fit(data: TrainingData) -> FittedModel:
+        needed_s = 0.3 * len(data.y) / most
+        time.sleep(min(needed_s, data.deadline.remaining()))
+        return replace(linear.fit(data), cut=data.deadline.passed)
+
+    monkeypatch.setitem(registry.models(), "linear", replace(linear, fit=fit))
+    scored = experiment.evaluator.evaluate(default_solution("linear", experiment.shape), Deadline(1.6))
+    assert scored.failure is None
+    assert not scored.cut

@@ -101,3 +101,19 @@ def test_what_chance_explains_is_no_reason_for_a_factor() -> None:
         1.0, abs=0.05
     )
     assert level_factor(np.zeros(3), np.ones(3)) == level_factor(np.ones(3), np.zeros(3)) == 1.0
+
+
+def test_squared_errors_never_become_more_by_a_factor_and_extreme_units_do_not_matter() -> None:
+    random = np.random.default_rng(2)
+    rare = np.where(random.random(1_000) < 0.05, random.uniform(500.0, 900.0, 1_000), 0.0)
+    hits = np.where((rare == 0.0) & (random.random(1_000) < 0.02), 2_000.0, 0.0)
+    prediction = np.where(rare > 0.0, rare, 0.5)
+    assert (rare + hits).sum() > 1.5 * prediction.sum()
+    assert level_factor(rare + hits, prediction) == 1.0
+    good = random.uniform(1.0, 5.0, 300)
+    y = 1.5 * good * np.exp(0.2 * random.normal(size=300))
+    expected = level_factor(y, good)
+    assert expected > 1.4
+    for unit in (1e-170, 1e-9, 1e150):
+        assert level_factor(unit * y, unit * good) == pytest.approx(expected)
+    assert level_factor(np.full(3, 1e300), np.full(3, 1e-300)) == 1.0

@@ -105,6 +105,9 @@ def test_a_later_round_tries_what_led_and_what_comes_first_and_keeps_the_other_s
     again = build_ensemble(experiment, Deadline(20), earlier=replace(first, strategy="weights"))
     assert scored_again == ["blend", "weights"]
     assert {row.strategy: row.score for row in again.tried} == {row.strategy: row.score for row in first.tried}
+    for row in again.tried:
+        assert row.score is not None
+        assert row.gain == pytest.approx(row.score - again.best_single_cross_fitted)
     assert len(first.tried) > 4
 
 

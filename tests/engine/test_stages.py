@@ -6,6 +6,7 @@ import gc
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mle_star.engine.cross_fitting import cross_fitted_choice, cross_fitted_scor
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
 from mle_star.engine.ensembling import EnsembleResult, build_ensemble, fit_ensemble, strategies_for
-from mle_star.engine.errors import InvalidInput, NotFound, Refused
+from mle_star.engine.errors import DeadlinePassed, InvalidInput, NotFound, Refused
 from mle_star.engine.evaluation import fit_seconds
 from mle_star.engine.experiment import Experiment, reopen_experiment
 from mle_star.engine.final import Chosen, chosen, fit_final, load, save
@@ -27,10 +28,12 @@ from mle_star.engine.final_fits import FinalFits
 from mle_star.engine.forecast import chosen_fit_seconds, expected_fit_seconds
 from mle_star.engine.leaderboard import best_single, leaderboard
 from mle_star.engine.pipeline import TrainingRows, fit_solution, predict_together
+from mle_star.engine.plugins import FittedEnsemble
 from mle_star.engine.pool import member_pool
 from mle_star.engine.refinement import refine
 from mle_star.engine.registry import ensembles
 from mle_star.engine.solution import Block, Solution, Suggestion
+from mle_star.engine.task import Task
 from opened import generated_table, open_experiment
 
 LEARNERS = ("linear", "lightgbm", "extra_trees")
@@ -179,6 +182,24 @@ def test_the_time_for_final_fits_is_that_of_the_best_until_an_ensemble_is_known(
     needed = fit_seconds([one for one in members if one], experiment.final_fits)
     assert needed <= expected
     assert chosen_fit_seconds(experiment) == pytest.approx(1.3 * needed)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_a_strategy_that_takes_too_long_is_given_up_after_its_first_fit_however_many_threads_there_are(
+    tmp_path: Path, threads: int
+) -> None:
+    opened = open_experiment(tmp_path, generated_table("binary"), threads=threads)
+    build_baselines(opened, Deadline(60), LEARNERS)
+    fits: list[int] = []
+
+    def slow(stack: np.ndarray, y: np.ndarray, task: Task, seed: int) -> FittedEnsemble:
+        fits.append(len(y))
+        time.sleep(0.3)
+        return ensembles()["mean"].fit(stack, y, task, seed)
+
+    with pytest.raises(DeadlinePassed, match="longer than the time left"):
+        cross_fitted_scores(opened, replace(ensembles()["mean"], fit=slow), member_pool(opened), Deadline(1.0))
+    assert len(fits) == 1
 
 
 def test_a_member_that_runs_away_on_the_first_block_in_time_does_not_stand_for_all(tmp_path: Path) -> None:

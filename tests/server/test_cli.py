@@ -53,7 +53,7 @@ MISTAKES = {
     "a missing file": (("run", "--dataset", "shop.parquet", "--target", "bought"), "did you mean shop.csv?"),
     "a folder as table": (("run", "--dataset", ".", "--target", "bought"), "folder"),
     "a file as output folder": ((*RUN, "--output", "taken"), "--output"),
-    "an output folder that nobody can write to": ((*RUN, "--output", "/proc/self"), "cannot be"),
+    "an output folder that nobody can write to": ((*RUN, "--output", "/proc/self"), "cannot be written"),
     "an output folder with a model of somebody else": ((*RUN, "--output", "mine"), "nothing is lost"),
     "a missing file to predict": (("predict", "--model", "mine", "--data", "no.csv", "--output", "p.csv"), "no.csv"),
     "a folder that is no model": (

@@ -9,6 +9,7 @@ from mle_star.engine.errors import InvalidInput
 from mle_star.engine.experiment import Experiment
 from mle_star.tools import build_baselines, profile_dataset
 from mle_star.tools.refine import TOOL, RefineRequest
+from mle_star.tools.workflow import perform
 from opened import generated_table, open_experiment
 
 
@@ -21,18 +22,23 @@ def asked(block: str, component: str, **params: Any) -> RefineRequest:
     return RefineRequest.model_validate({"block": block, "plan": [{"component": component, "params": params}]})
 
 
-def test_a_plan_with_a_parameter_that_a_component_has_not_is_refused_at_once() -> None:
-    assert TOOL.refuse is not None
-    with pytest.raises(InvalidInput, match=r"encode\.target_mean has no parameter .smoothnes.; accepted: "):
-        TOOL.refuse(asked("encode", "target_mean", smoothnes=10))
-
-
-@pytest.mark.parametrize(("learner", "parameter"), [("linear", "alpha"), ("mlp", "hidden_layers"), ("svm_rbf", "gama")])
-def test_a_plan_with_a_parameter_that_a_learner_of_ours_has_not_is_refused(
-    experiment: Experiment, learner: str, parameter: str
+@pytest.mark.parametrize(
+    ("block", "component", "parameter"),
+    [
+        ("encode", "target_mean", "smoothnes"),
+        ("model", "linear", "alpha"),
+        ("model", "mlp", "hidden_layers"),
+        ("model", "svm_rbf", "gama"),
+    ],
+)
+def test_a_plan_with_a_parameter_that_is_none_is_refused_before_any_step(
+    experiment: Experiment, block: str, component: str, parameter: str
 ) -> None:
-    with pytest.raises(InvalidInput, match=f"model.{learner} has no parameter '{parameter}'; accepted: "):
-        TOOL.work(asked("model", learner, **{parameter: 1}), experiment)
+    arguments = asked(block, component, **{parameter: 1}).model_dump()
+    home = experiment.resources.cache_path.parent
+    with pytest.raises(InvalidInput, match=rf"{block}\.{component} has no parameter '{parameter}'; accepted: "):
+        perform("refine", arguments, experiment.run, home, 2, lambda _: None)
+    assert list(experiment.run.journal.read("phase")) == []
 
 
 def test_the_next_call_names_its_run(experiment: Experiment) -> None:
