@@ -228,7 +228,9 @@ def _interval(value: list[float] | None) -> str:
     return "–" if not value else f"{_score(float(f'{value[0]:.4g}'))} … {_score(float(f'{value[1]:.4g}'))}"
 
 
-def _probability(value: float) -> str:
+def _probability(value: float | None) -> str:
+    if value is None:
+        return "–"
     return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 

@@ -19,7 +19,9 @@ from mle_star.engine.leaderboard import best_single
 from mle_star.engine.plans import plans_for
 from mle_star.engine.plugins import Ensemble
 from mle_star.engine.refinement import refine
+from mle_star.engine.report import write_report
 from mle_star.engine.solution import Solution
+from mle_star.engine.validation import validate
 from opened import generated_table, open_experiment
 
 
@@ -108,6 +110,9 @@ def test_a_later_round_tries_what_led_and_what_comes_first_and_keeps_the_other_s
     for row in again.tried:
         assert row.score is not None
         assert row.gain == pytest.approx(row.score - again.best_single_cross_fitted)
+    experiment.deadline = Deadline(14)
+    files = write_report(experiment, validate(experiment, checks=["LEAK_TARGET_COPY"]))
+    assert all(f"<td>{row.strategy}</td>" in files.html.read_text(encoding="utf-8") for row in again.tried)
     assert len(first.tried) > 4
 
 
