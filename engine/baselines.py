@@ -97,7 +97,8 @@ def build_baselines(
                 # What has no value for constant predictions of these folds has none for any others.
                 raise InvalidInput(evaluation.failure.message)
             failed.append((key, f"{evaluation.failure.kind}: {evaluation.failure.message}"))
-        elif blocks is None and registry.model(key).family == "boosting":
+        elif blocks is None and registry.model(key).family == "boosting" and not evaluation.cut:
+            # One that the clock ended is too dear to be asked again and again, and would be ended again.
             blocks = settle(experiment, evaluation, deadline.share(_QUESTIONS_SHARE), research)
         _tell(experiment, key, len(initial) - len(waiting), len(initial))
     if not leaderboard(experiment):

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mle_star.engine import registry
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.defaults import default_solution
 from mle_star.engine.experiment import Experiment
 from mle_star.engine.leaderboard import leaderboard
+from mle_star.engine.plugins import FittedModel, TrainingData
 from mle_star.engine.solution import Block, Solution, Suggestion
 from mle_star.engine.structure import settle, settled
 from opened import generated_table, open_experiment
@@ -144,3 +146,21 @@ def test_logarithms_are_not_asked_for_where_every_learner_learns_them_anyway(
     answers(experiment)
     tried = [ranked.evaluation.solution for ranked in leaderboard(experiment)]
     assert any(Block.of("target", "log1p") in solution.blocks for solution in tried) is asked
+
+
+def test_a_booster_that_the_clock_ended_is_not_asked_and_the_next_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lightgbm = registry.model("lightgbm")
+
+    def ended(data: TrainingData) -> FittedModel:
+        fitted = lightgbm.fit(data)
+        fitted.cut = True
+        return fitted
+
+    monkeypatch.setitem(registry.models(), "lightgbm", replace(lightgbm, fit=ended))
+    experiment = open_experiment(tmp_path, table_with_id(signal=6.0))
+    build_baselines(experiment, Deadline(60), ["lightgbm", "hist_gradient_boosting"])
+    asked = [row.evaluation.solution for row in leaderboard(experiment) if row.origin == "research-informed"]
+    assert asked
+    assert {solution.model.component for solution in asked} == {"hist_gradient_boosting"}
