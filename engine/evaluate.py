@@ -256,7 +256,7 @@ class Evaluator:
     def _gather(self, solution: Solution, results: Sequence[_FoldResult], seconds: float) -> Evaluation:
         y, task, factor = self.experiment.dataset.y, self.experiment.task, 1.0
         scores, predictions = [result.score for result in results], [result.prediction for result in results]
-        if is_bent(solution, task, y, self.experiment.split.kind):
+        if is_bent(solution, task, self.experiment.shape, self.experiment.split.kind):
             predictions, factor = levelled(y, self.folds, predictions)
             scores = [task.metric.score(y[f.valid], found) for f, found in zip(self.folds, predictions, strict=True)]
         oof = np.full((self.experiment.dataset.n_rows, self.experiment.task.n_outputs), np.nan, dtype=np.float32)

@@ -257,9 +257,8 @@ def mean_of(experiment: Experiment, members: Sequence[Evaluation]) -> Chosen:
     kept = [(member, share) for member, share in zip(members, shares, strict=True) if share > 0.0]
     if len(kept) == 1:
         return Chosen.alone(kept[0][0])
-    combined = np.average(stack_of([member for member, _ in kept]), axis=0, weights=[share for _, share in kept])
-    scores = fold_scores(experiment, combined)
-    return Chosen("mean", tuple(member for member, _ in kept), tuple(share for _, share in kept), scores)
+    choice = Chosen("mean", tuple(member for member, _ in kept), tuple(share for _, share in kept), ())
+    return replace(choice, scores=fold_scores(experiment, out_of_fold(experiment, choice)))
 
 
 def refit_members(

@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -179,9 +180,7 @@ class Split:
         if len(both) < 2 and self.order is not None and np.ptp(codes) > 0:
             rarer = codes == np.bincount(codes, minlength=2).argmin()
             # A repeat whose shifted cuts do not do is cut as the first one.
-            for fewer, cut in [
-                (number, cut) for cut in dict.fromkeys((shift, 0.0)) for number in range(n_folds, 1, -1)
-            ]:
+            for cut, fewer in product((shift, 0.0), range(n_folds, 1, -1)):
                 both = _with_both(time_blocks(self.order[positions], fewer, cut, rarer), codes)
                 if len(both) >= 2:
                     break

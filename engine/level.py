@@ -11,19 +11,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from .folds import Fold, SplitKind
+from .shape import DataShape
 from .solution import Solution
 from .task import Task
 
 _OF_MEANS = frozenset({"rmse", "r2"})
 
 
-def is_bent(solution: Solution, task: Task, y: np.ndarray, kind: SplitKind) -> bool:
+def is_bent(solution: Solution, task: Task, shape: DataShape, kind: SplitKind) -> bool:
     """Whether predictions of a solution may miss the level that the metric asks for.
 
     Where time orders the rows, later ones differ from earlier ones for other reasons, too, and no factor tells them apart.
     """
     is_learnt_bent = not task.is_classification and solution.block("target") is not None
-    return is_learnt_bent and task.metric.key in _OF_MEANS and kind != "time" and float(y.min()) >= 0.0
+    return is_learnt_bent and task.metric.key in _OF_MEANS and kind != "time" and shape.target_min >= 0.0
 
 
 def level_factor(y: np.ndarray, prediction: np.ndarray) -> float:

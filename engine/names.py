@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import re
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+"""Characters that end lines, reorder or hide text, as part of a class of a regular expression."""
+_CONTROL = re.compile(f"[{CONTROL}]+")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SURE_ID_WORDS = frozenset({"id", "ids", "uuid", "guid", "rowid", "userid", "customerid"})
 _ID_WORDS = _SURE_ID_WORDS | {"key", "nbr", "idx", "index", "unnamed"}

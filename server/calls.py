@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from ..engine.errors import MleStarError
 from ..engine.run import RunFolder
-from ..tools.contract import JobRequest, Report, Request, Tool
+from ..tools.contract import JobRequest, Report, Request, Tool, call
 from ..tools.profile_dataset import ProfileRequest
 from ..tools.workspace import Workspace, progress_of
 from .errors import argument_message, disk_full_message, is_disk_full, unexpected_message
@@ -204,7 +204,7 @@ def running_report(run: RunFolder, state: JobState) -> Report:
         run_id=run.run_id,
         status="running",
         summary=f"{state.tool} {doing} on {run.run_id} ({state.worked_s:.0f} s so far): {progress_text(state.progress)}.",
-        next=f"get_run(run_id={run.run_id!r}, wait_s=45)",
+        next=call("get_run", run.run_id, wait_s=45),
         progress=progress_of(state),
     )
 

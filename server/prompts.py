@@ -14,13 +14,14 @@ from functools import cache
 from pathlib import Path
 
 from ..engine.errors import InvalidInput
+from ..engine.names import CONTROL
 
 PROMPTS_FOLDER = Path(__file__).resolve().parent.parent / "prompts"
 MAX_ARGUMENT_CHARACTERS = 500
 
 _FENCE = "+++\n"
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069`]+")
+_CONTROL = re.compile(f"[{CONTROL}`]+")
 
 
 @dataclass(frozen=True)
