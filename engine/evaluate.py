@@ -22,6 +22,7 @@ from joblib import Parallel, delayed
 from . import registry
 from .adapter import Adapter
 from .cache import EvaluationCache, code_version
+from .corrections import Factors, correction_of, cross_fitted
 from .costs import Costs
 from .deadline import Deadline
 from .errors import DeadlinePassed, Failure, InvalidInput, MleStarError
@@ -29,7 +30,6 @@ from .evaluation import Evaluation, FoldPlan
 from .fold_cache import FoldCache, Inputs, Prefix
 from .folds import Fold
 from .freed_memory import return_freed_memory
-from .level import is_bent, levelled
 from .limits import Footprint, footprint_of, size_growth
 from .pipeline import Setting, fit_adapted, fit_context, fit_table_block
 from .side_by_side import SideBySide
@@ -254,11 +254,9 @@ class Evaluator:
         return Evaluation(solution, (), None, time.monotonic() - start, failure=failure)
 
     def _gather(self, solution: Solution, results: Sequence[_FoldResult], seconds: float) -> Evaluation:
-        y, task, factor = self.experiment.dataset.y, self.experiment.task, 1.0
+        task = self.experiment.task
         scores, predictions = [result.score for result in results], [result.prediction for result in results]
-        if is_bent(solution, task, self.experiment.shape, self.experiment.split.kind):
-            predictions, factor = levelled(y, self.folds, predictions)
-            scores = [task.metric.score(y[f.valid], found) for f, found in zip(self.folds, predictions, strict=True)]
+        scores, predictions, factors = self._corrected(solution, scores, predictions)
         oof = np.full((self.experiment.dataset.n_rows, self.experiment.task.n_outputs), np.nan, dtype=np.float32)
         for fold, score, prediction in zip(self.folds, scores, predictions, strict=True):
             if not math.isfinite(score):
@@ -274,8 +272,22 @@ class Evaluator:
             solution, tuple(scores), oof, seconds,
             tuple(result.seconds for result in results), tuple(result.rounds for result in results),
             cut=any(result.cut for result in results), growth=self._growth_of(solution), footprint=footprint,
-            factor=factor,
+            factors=factors,
         )  # fmt: skip
+
+    def _corrected(
+        self, solution: Solution, scores: list[float], predictions: list[np.ndarray]
+    ) -> tuple[list[float], list[np.ndarray], Factors]:
+        """Correct the folds' predictions for the metric, where that makes them better."""
+        y, task, split = self.experiment.dataset.y, self.experiment.task, self.experiment.split
+        learn = correction_of(solution, task, self.experiment.shape, split.kind)
+        if learn is None:
+            return scores, predictions, ()
+        better, factors = cross_fitted(y, self.folds, predictions, learn)
+        found = [task.metric.score(y[fold.valid], one) for fold, one in zip(self.folds, better, strict=True)]
+        if task.metric.better(float(np.mean(found)), float(np.mean(scores))):
+            return found, better, factors
+        return scores, predictions, ()
 
     def _one_fold(
         self, solution: Solution, place: int, plan: SideBySide, deadline: Deadline, stop: threading.Event

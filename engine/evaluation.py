@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import registry
+from .corrections import Factors
 from .errors import Failure
 from .limits import Footprint
 from .solution import Solution
@@ -71,8 +72,8 @@ class Evaluation:
         Rows of a fit on the whole dataset (of a sample of it where the learner needs no more) per row of a training fold.
     footprint : Footprint or None
         What it costs in use; measured only where the run has limits.
-    factor : float
-        Brings predictions to the level of the target, see `level`; those out of fold have been.
+    factors : tuple of float
+        Correct predictions for the metric, see `corrections`; those out of fold have been.
     """
 
     solution: Solution
@@ -86,7 +87,7 @@ class Evaluation:
     cached: bool = False
     growth: float = 1.0
     footprint: Footprint | None = None
-    factor: float = 1.0
+    factors: Factors = ()
 
     @cached_property
     def oof_digest(self) -> int:
@@ -156,7 +157,7 @@ class Evaluation:
             "cached": self.cached,
             "growth": self.growth,
             "footprint": self.footprint.to_json() if self.footprint else None,
-            "factor": self.factor,
+            "factors": list(self.factors),
         }
 
     @classmethod
@@ -167,7 +168,7 @@ class Evaluation:
         return cls(
             Solution.from_json(body["solution"]), tuple(body["scores"]), oof, body["seconds"],
             tuple(body["fold_seconds"]), tuple(body["rounds"]), failure, body["cut"], cached=True, growth=body["growth"],
-            footprint=footprint, factor=body.get("factor", 1.0),
+            footprint=footprint, factors=tuple(body.get("factors", ())),
         )  # fmt: skip
 
 

@@ -110,7 +110,7 @@ def _examine(experiment: Experiment, member: Evaluation) -> Examination | NotApp
         experiment.deadline,
         [member.solution],
     )
-    fitted = fit_solution(rows, member.solution, factor=member.factor)
+    fitted = fit_solution(rows, member.solution, factors=member.factors)
     train, valid = (
         metric.score(dataset.y[scored], fitted.predict_table(dataset.table.take(scored)))
         for scored in (sample(part, _SCORED_ROWS, experiment.seed) for part in (fold.train, fold.valid))

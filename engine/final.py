@@ -1,57 +1,33 @@
-"""The final model: the chosen solutions fitted on given rows, saved with a manifest, loaded in a fresh process.
-
-A saved model is a folder: `model.joblib`, `schema.json` (what rows must look like), `about.json` (task, score, environment) and
-`manifest.json` with the SHA-256 of each. `load` refuses a folder that does not match its manifest. That guards against damage and
-mix-ups, not against an attacker who rewrites the manifest too: joblib files can execute code, so load only folders you made.
-"""
+"""What the run would deploy: the choice of solutions and its fit on given rows."""
 
 from __future__ import annotations
 
-import gc
-import hashlib
-import importlib.metadata
-import json
 import logging
-import platform
-import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
-import pandas as pd
 
 from . import registry
 from .baselines import fold_scores
 from .compare import accept, paired_comparison
 from .deadline import Deadline
 from .ensembling import LEAD, fit_ensemble
-from .errors import Cancelled, DeadlinePassed, InvalidInput, NotFound, Refused, UnreadCells
+from .errors import Cancelled, DeadlinePassed, NotFound
 from .evaluation import Evaluation, stack_of
 from .experiment import Experiment
+from .final_model import FinalModel
 from .freed_memory import return_freed_memory
-from .issue import Issue
 from .leaderboard import best_single
-from .pipeline import FittedSolution, TrainingRows, fit_solution, predict_together
-from .plugins import FittedEnsemble
+from .pipeline import FittedSolution, TrainingRows, fit_solution
 from .schema import Schema
 from .solution import Solution
-from .table import Table
 
 log = logging.getLogger(__name__)
 
-_FILES = ("model.joblib", "schema.json", "about.json")
-_ROWS_AT_ONCE = 50_000
-_FEW_ROWS = 100
 _PART_SHARE, _LEAST_SHARE = 0.7, 0.001
 """Of the time, for a fit on a part of the rows: the checks follow, and what is foreseen for that many rows is rough."""
-_ENVIRONMENT = (
-    "mle-star-mcp", "numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "xgboost", "xgboost-cpu", "catboost",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -130,78 +106,6 @@ def _recall(experiment: Experiment, solution: Solution) -> Evaluation:
     return found
 
 
-@dataclass
-class FinalModel:
-    """Fitted members and the way they are combined; `predict` takes rows as a user has them."""
-
-    schema: Schema
-    target: str
-    regression: bool
-    classes: tuple[str, ...]
-    members: list[FittedSolution]
-    weights: tuple[float, ...] | None
-    ensemble: FittedEnsemble | None
-    n_rows: int
-
-    def predict_table(self, table: Any) -> np.ndarray:
-        """Typed feature rows (a `Table`) → (n_rows, n_outputs)."""
-        stack = predict_together(self.members, table)
-        if self.weights is not None:
-            return np.asarray(np.average(stack, axis=0, weights=self.weights))
-        if self.ensemble is None:
-            raise InvalidInput("this model has neither weights nor an ensemble; it is damaged, fit it again")
-        return self.ensemble.combine(stack)
-
-    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Raw rows → `prediction`, and `proba_<label>` per class for classification; one row per input row, in order.
-
-        Warns (`UnreadCells`) of cells that cannot be read as the training table's were; they count as missing.
-        """
-        with _collector_at_rest() if len(frame) <= _FEW_ROWS else nullcontext():
-            return self._predict(frame)
-
-    def _predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        # In parts: what blocks make of a row, one-hot columns above all, can be many times as large as the row.
-        parts = [frame.iloc[start : start + _ROWS_AT_ONCE] for start in range(0, max(len(frame), 1), _ROWS_AT_ONCE)]
-        predictions: list[np.ndarray] = []
-        lost: dict[str, list[Issue]] = {}
-        for part in parts:
-            typed, issues = self.schema.read(part)
-            for issue in issues:
-                lost.setdefault(str(issue.column), []).append(issue)
-            predictions.append(self.predict_table(Table(typed, self.schema.roles)))
-        for found in lost.values():
-            warnings.warn(_lost(found), UnreadCells, stacklevel=3)
-        prediction = np.concatenate(predictions)
-        if self.regression:
-            return pd.DataFrame({"prediction": prediction[:, 0]})
-        labels = np.asarray(self.classes, dtype=object)[prediction.argmax(axis=1)]
-        probabilities = {f"proba_{label}": prediction[:, code] for code, label in enumerate(self.classes)}
-        return pd.DataFrame({"prediction": labels, **probabilities})
-
-
-def _lost(issues: Sequence[Issue]) -> str:
-    """What was lost of one column, in the parts of a large file together."""
-    if len(issues) == 1:
-        return issues[0].message
-    count = sum(issue.count for issue in issues)
-    return f"{count} cells of {issues[0].column} cannot be read and count as missing; at first {issues[0].message}"
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Hold Python's garbage collector back for the milliseconds of a few rows: the columns that blocks make of a row live just long
-    enough to be taken for lasting, and after every few rows it would look through all objects of the process, for 50 ms."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, deadline: Deadline) -> FinalModel:
     """Fit the chosen members on the rows at `positions`; a learner that gains nothing from so many gets a sample of them.
 
@@ -226,7 +130,7 @@ def fit_final(experiment: Experiment, choice: Chosen, positions: np.ndarray, dea
             rows.done_with(member.solution)
             continue
         try:
-            fitted.append((number, fit_solution(rows, member.solution, member.refit_rounds, member.factor)))
+            fitted.append((number, fit_solution(rows, member.solution, member.refit_rounds, member.factors)))
         except DeadlinePassed:
             if not fitted:
                 raise
@@ -276,7 +180,7 @@ def refit_members(
         member = choice.members[number]
         if member.refit_seconds <= deadline.remaining():
             try:
-                fitted = fit_solution(rows, member.solution, member.refit_rounds, member.factor)
+                fitted = fit_solution(rows, member.solution, member.refit_rounds, member.factors)
             except Cancelled:
                 raise
             except Exception as error:
@@ -308,80 +212,3 @@ def _share_of_rows(member: Evaluation, seconds: float) -> float:
     while share > _LEAST_SHARE and replace(member, growth=share * member.growth).refit_seconds > seconds:
         share *= 0.95
     return share
-
-
-def save(model: FinalModel, folder: Path, about: dict[str, Any] | None = None) -> None:
-    """Write a model folder; it appears complete or not at all, and replaces an older one."""
-    staging = folder.with_name(f".{folder.name}-{time.time_ns()}")
-    staging.mkdir(mode=0o700, parents=True)
-    joblib.dump(model, staging / "model.joblib", compress=1)
-    (staging / "schema.json").write_text(json.dumps(model.schema.to_json(), indent=1))
-    described = {
-        **(about or {}),
-        "target": model.target,
-        "classes": list(model.classes),
-        "rows": model.n_rows,
-        "solutions": [member.solution.to_json() for member in model.members],
-        "python": platform.python_version(),
-        "environment": _installed(_ENVIRONMENT),
-    }
-    (staging / "about.json").write_text(json.dumps(described, indent=1))
-    manifest = {name: _sha256(staging / name) for name in _FILES}
-    (staging / "manifest.json").write_text(json.dumps(manifest, indent=1))
-    if folder.exists():
-        outdated = folder.with_name(f".{folder.name}-old-{time.time_ns()}")
-        folder.rename(outdated)
-        staging.rename(folder)
-        for path in outdated.iterdir():
-            path.unlink()
-        outdated.rmdir()
-    else:
-        staging.rename(folder)
-
-
-def load(folder: Path) -> FinalModel:
-    """Load a saved model; raises `NotFound` where there is none and `Refused` where a file does not match the manifest."""
-    manifest_path = folder / "manifest.json"
-    if not manifest_path.is_file():
-        raise NotFound(
-            f"{folder} is not a model folder: it has no manifest.json; pass the model folder of a finished run"
-        )
-    try:
-        manifest = json.loads(manifest_path.read_text())
-    except ValueError:
-        manifest = None
-    if not isinstance(manifest, dict):
-        raise Refused(f"{folder.name}/manifest.json is damaged; take the folder from the run again")
-    for name in _FILES:
-        if not (folder / name).is_file() or manifest.get(name) != _sha256(folder / name):
-            raise Refused(f"{folder.name}/{name} does not match its manifest; take the folder from the run again")
-    here = _installed(_ENVIRONMENT)
-    then = json.loads((folder / "about.json").read_text())["environment"]
-    try:
-        model = joblib.load(folder / "model.joblib")
-    except Exception as error:
-        other = ", ".join(
-            f"{name} {then[name]}, here {here.get(name, 'absent')}" for name in then if then[name] != here.get(name)
-        )
-        raise Refused(
-            f"the model could not be loaded ({type(error).__name__}); it was made with "
-            f"{other or 'the same versions by an earlier build of this package: fit it again'}"
-        ) from error
-    if not isinstance(model, FinalModel):
-        raise Refused(f"{folder.name}/model.joblib does not hold a model of this package")
-    return model
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _installed(names: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

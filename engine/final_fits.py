@@ -14,7 +14,8 @@ from .errors import MleStarError
 from .evaluation import fit_seconds
 from .examination import heaviest
 from .experiment import Experiment
-from .final import Chosen, FinalModel, fit_final, load, mean_of, refit_members, save
+from .final import Chosen, fit_final, mean_of, refit_members
+from .final_model import FinalModel, load, save
 from .holdout import Holdout, choice_key
 from .pipeline import FittedSolution
 

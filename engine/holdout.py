@@ -9,7 +9,8 @@ import numpy as np
 from .compare import Interval, interval_of_next, interval_of_sample
 from .deadline import Deadline
 from .experiment import Experiment
-from .final import Chosen, FinalModel
+from .final import Chosen
+from .final_model import FinalModel
 from .plugins import NotApplicable
 from .resampling import FEWEST_RESAMPLES, resampled_scores
 from .solution import content_key

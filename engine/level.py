@@ -6,11 +6,9 @@ low (Duan, "Smearing estimate", JASA 78, 1983). One factor, learnt on rows that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from .folds import Fold, SplitKind
+from .folds import SplitKind
 from .shape import DataShape
 from .solution import Solution
 from .task import Task
@@ -41,17 +39,3 @@ def level_factor(y: np.ndarray, prediction: np.ndarray) -> float:
         return 1.0
     factor = 1.0 + away * (1.0 - variance / away**2)
     return factor if np.square(y - factor * prediction).sum() < np.square(y - prediction).sum() else 1.0
-
-
-def levelled(y: np.ndarray, folds: Sequence[Fold], predictions: Sequence[np.ndarray]) -> tuple[list[np.ndarray], float]:
-    """Bring the predictions (n_valid, 1) of each fold to the level that the others have; returns them with the factor of all."""
-
-    def factor(numbers: Sequence[int]) -> float:
-        known = np.concatenate([y[folds[number].valid] for number in numbers])
-        return level_factor(known, np.concatenate([predictions[number][:, 0] for number in numbers]))
-
-    corrected = []
-    for number, fold in enumerate(folds):
-        others = [one for one, other in enumerate(folds) if other.repeat == fold.repeat and one != number]
-        corrected.append(predictions[number] * factor(others) if others else predictions[number])
-    return corrected, factor([number for number, fold in enumerate(folds) if fold.repeat == 0])

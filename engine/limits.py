@@ -31,7 +31,7 @@ _MARGIN = 1.2
 
 @dataclass(frozen=True)
 class Footprint:
-    """Milliseconds for one warm row, and megabytes once saved (compressed as `final.save` does), of one fitted solution."""
+    """Milliseconds for one warm row, and megabytes once saved (compressed as `final_model.save` does), of one fitted solution."""
 
     latency_ms: float
     size_mb: float

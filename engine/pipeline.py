@@ -15,6 +15,7 @@ import pandas as pd
 
 from . import registry
 from .adapter import Adapter
+from .corrections import Factors, correct
 from .deadline import Deadline
 from .folds import Split
 from .plugins import (
@@ -64,8 +65,8 @@ class FittedSolution:
     """Rows it was fitted on."""
     scale: UnitScale | None = None
     """What the learner's values stand in, where the target's own size would have been too much for it."""
-    factor: float = 1.0
-    """Brings values that were learnt on a bent scale to the level of the target."""
+    factors: Factors = ()
+    """Correct predictions for the metric, see `corrections`."""
 
     def predict_table(self, table: Table) -> np.ndarray:
         """Raw feature rows → (n_rows, n_outputs) probabilities or values."""
@@ -76,7 +77,7 @@ class FittedSolution:
     def predict_adapted(self, X: pd.DataFrame) -> np.ndarray:
         """Rows as the learner takes them → (n_rows, n_outputs)."""
         prediction = self._raw(X)
-        return self.post.apply(prediction) if self.post else prediction
+        return correct(self.post.apply(prediction) if self.post else prediction, self.factors)
 
     def _raw(self, X: pd.DataFrame) -> np.ndarray:
         prediction = self.model.predict(X)
@@ -89,7 +90,7 @@ class FittedSolution:
             prediction = self.scale.inverse(prediction)
         if self.target is not None:
             prediction = self.target.inverse(prediction)
-        return prediction if self.factor == 1.0 else prediction * self.factor
+        return prediction
 
 
 def fit_context(setting: Setting, positions: np.ndarray, threads: int, deadline: Deadline) -> FitContext:
@@ -328,9 +329,9 @@ class TrainingRows:
 
 
 def fit_solution(
-    rows: TrainingRows, solution: Solution, rounds: int | None = None, factor: float = 1.0
+    rows: TrainingRows, solution: Solution, rounds: int | None = None, factors: Factors = ()
 ) -> FittedSolution:
-    """Fit a whole solution; the final fit of a run. `rounds` as in `fit_adapted`, `factor` as in `FittedSolution`."""
+    """Fit a whole solution; the final fit of a run. `rounds` as in `fit_adapted`, `factors` as in `FittedSolution`."""
     start = time.monotonic()
     enough = rows.enough_for(solution)
     table, transforms = enough.after(solution.prefix)
@@ -340,7 +341,7 @@ def fit_solution(
         enough.deadline, rounds,
     )  # fmt: skip
     enough.done_with(solution)
-    fitted.n_rows, fitted.factor = len(enough.positions), factor
+    fitted.n_rows, fitted.factors = len(enough.positions), factors
     fitted.seconds = time.monotonic() - start
     return fitted
 

@@ -16,7 +16,7 @@ import pandas as pd
 from .checking import NO_TIME
 from .deadline import Deadline
 from .errors import Cancelled, DeadlinePassed
-from .final import FinalModel, load
+from .final_model import FinalModel, load
 from .plugins import NotApplicable
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,6 @@ from .shape import DataShape
 from .solution import Block, Solution, Suggestion
 
 _QUESTIONS = 5
-_WEIGHT_OF_CLASSES = {"balanced_accuracy": 1.0, "f1": 1.0, "f1_macro": 0.5}
 _TERMS = Block.of("features", "text_tfidf", {"n_terms": 100})
 _ROWS_FOR_TERMS = 2_000
 _SLOWER = 1.2
@@ -64,16 +63,10 @@ def _questions(experiment: Experiment, reference: Solution, research: Sequence[S
     if shape.n_text and shape.n_rows >= _ROWS_FOR_TERMS:
         yield _TERMS
     suggested = [item.block for item in research if item.block.slot != "model" and item.suits(reference)]
-    for block in [*_of_the_metric(experiment), *_of_the_data(experiment), *suggested, *_of_groups(shape)]:
+    for block in [*_of_the_data(experiment), *suggested, *_of_groups(shape)]:
         if (block.slot, block.component) not in seen and usable(block.slot, block.component, shape):
             seen.add((block.slot, block.component))
             yield block
-
-
-def _of_the_metric(experiment: Experiment) -> Iterator[Block]:
-    """Metrics of decisions want rare classes named more often than the greatest chance would."""
-    if (power := _WEIGHT_OF_CLASSES.get(experiment.task.metric.key)) is not None:
-        yield Block.of("target", "class_weights", {"power": power})
 
 
 def _of_the_data(experiment: Experiment) -> Iterator[Block]:

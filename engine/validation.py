@@ -17,8 +17,9 @@ from .compare import Interval, interval_of_next, paired_comparison
 from .errors import Cancelled, DeadlinePassed
 from .examination import Examination, examine_fold
 from .experiment import Experiment
-from .final import Chosen, FinalModel, chosen, out_of_fold
+from .final import Chosen, chosen, out_of_fold
 from .final_fits import FinalFits
+from .final_model import FinalModel
 from .gates import Gate, GateResult, choose_gates, judge
 from .holdout import Holdout, choice_key, read_holdout, recorded_holdout
 from .leaderboard import Ranked, leaderboard

@@ -24,7 +24,7 @@ def predict_file(model: Path, data: Path, output: Path) -> tuple[int, list[str]]
     The output appears complete or not at all. Raises `NotFound`, `Refused` or `InvalidInput` for a model or data that
     cannot be used.
     """
-    from ..engine.final import load
+    from ..engine.final_model import load
     from ..engine.reading import read_table
 
     fitted = load(model)

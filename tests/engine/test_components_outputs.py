@@ -65,12 +65,6 @@ def test_class_weights_balance_the_classes_and_the_probabilities_come_back() -> 
     np.testing.assert_allclose(transform.inverse(np.array([[0.5, 0.5]])), [[0.9, 0.1]])
 
 
-def test_decision_metrics_keep_the_weighted_probabilities() -> None:
-    y = np.array([0] * 90 + [1] * 10)
-    transform = fit_target("class_weights", y, "binary", "balanced_accuracy", power=1.0)
-    np.testing.assert_array_equal(transform.inverse(np.array([[0.4, 0.6]])), [[0.4, 0.6]])
-
-
 def test_a_class_without_training_rows_does_no_harm() -> None:
     transform = fit_target("class_weights", np.array([0] * 8 + [2] * 2), "multiclass")
     assert np.isfinite(transform.inverse(np.array([[0.5, 0.0, 0.5]]))).all()

@@ -23,8 +23,9 @@ from mle_star.engine.ensembling import EnsembleResult, build_ensemble, fit_ensem
 from mle_star.engine.errors import DeadlinePassed, InvalidInput, NotFound, Refused
 from mle_star.engine.evaluation import fit_seconds
 from mle_star.engine.experiment import Experiment, reopen_experiment
-from mle_star.engine.final import Chosen, chosen, fit_final, load, save
+from mle_star.engine.final import Chosen, chosen, fit_final
 from mle_star.engine.final_fits import FinalFits
+from mle_star.engine.final_model import load, save
 from mle_star.engine.forecast import chosen_fit_seconds, expected_fit_seconds
 from mle_star.engine.leaderboard import best_single, leaderboard
 from mle_star.engine.pipeline import TrainingRows, fit_solution, predict_together
@@ -277,7 +278,7 @@ def test_the_final_model_predicts_the_same_in_a_fresh_process(experiment: Experi
         np.testing.assert_allclose(expected.iloc[:, 1:].sum(axis=1), 1.0, atol=1e-6)
     rows.to_csv(tmp_path / "rows.csv", index=False)
     code = (
-        "import sys, pathlib, pandas as pd; from mle_star.engine.final import load;"
+        "import sys, pathlib, pandas as pd; from mle_star.engine.final_model import load;"
         "m = load(pathlib.Path(sys.argv[1])); m.predict(pd.read_csv(sys.argv[2])).to_csv(sys.argv[3], index=False)"
     )
     arguments = [str(tmp_path / "model"), str(tmp_path / "rows.csv"), str(tmp_path / "out.csv")]

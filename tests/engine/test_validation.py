@@ -20,7 +20,8 @@ from mle_star.engine.defaults import default_solution
 from mle_star.engine.ensembling import build_ensemble
 from mle_star.engine.errors import DeadlinePassed, InvalidInput, NotFound
 from mle_star.engine.experiment import Experiment
-from mle_star.engine.final import Chosen, FinalModel, chosen, fit_final, load, mean_of
+from mle_star.engine.final import Chosen, chosen, fit_final, mean_of
+from mle_star.engine.final_model import FinalModel, load
 from mle_star.engine.leaderboard import leaderboard
 from mle_star.engine.pipeline import FittedSolution, TrainingRows, fit_solution
 from mle_star.engine.plugins import NotApplicable

@@ -14,17 +14,14 @@ from ...task import CLASSIFICATION
 if TYPE_CHECKING:
     import optuna
 
-_DECISIONS = frozenset({"balanced_accuracy", "f1", "f1_macro"})
-"""Metrics of the chosen class that gain by moving the decision to rare classes: there the weighted probabilities are the aim."""
 _BALANCED = 0.4
 
 
 @dataclass(frozen=True)
 class ClassWeights:
-    """Weight of each class (n_classes,), and whether predictions keep the weighted class shares."""
+    """Weight of each class (n_classes,)."""
 
     of_class: np.ndarray
-    keep: bool
 
     def transform(self, y: np.ndarray) -> np.ndarray:
         """Class codes stay."""
@@ -36,9 +33,7 @@ class ClassWeights:
         return np.asarray(weights / weights.mean())
 
     def inverse(self, prediction: np.ndarray) -> np.ndarray:
-        """Divide the weights out of the probabilities (n_rows, n_classes) again (Elkan 2001), unless they are to be kept."""
-        if self.keep:
-            return prediction
+        """Divide the weights out of the probabilities (n_rows, n_classes) again (Elkan 2001)."""
         restored = prediction / self.of_class
         return np.asarray(restored / np.maximum(restored.sum(axis=1, keepdims=True), 1e-300))
 
@@ -48,8 +43,7 @@ def fit(y: np.ndarray, params: ParamDict, context: FitContext) -> ClassWeights:
     counts = np.bincount(y.astype(np.int64), minlength=context.task.n_outputs).astype(np.float64)
     shares = counts / max(counts.sum(), 1.0)
     weights = np.where(counts > 0, np.maximum(shares, 1e-12) ** -float(params["power"] or 0.0), 1.0)
-    keep = context.task.metric.key in _DECISIONS if params["prior"] == "auto" else params["prior"] == "weighted"
-    return ClassWeights(weights, keep)
+    return ClassWeights(weights)
 
 
 def space(trial: optuna.Trial, shape: DataShape) -> ParamDict:
@@ -68,8 +62,8 @@ COMPONENT = Component(
     slot="target",
     group="target",
     title="Class weights",
-    summary="Lets rare classes weigh more in fitting, then restores honest probabilities (not for F1, balanced accuracy).",
-    defaults={"power": 0.5, "prior": "auto"},
+    summary="Lets rare classes weigh more in fitting, then restores honest probabilities.",
+    defaults={"power": 0.5},
     space=space,
     tasks=CLASSIFICATION,
     applies=applies,
