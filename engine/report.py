@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from .decision import rewards_decisions
 from .experiment import Experiment
 from .final import Chosen, chosen, out_of_fold
 from .gates import written
@@ -191,9 +192,9 @@ def _predictions(experiment: Experiment, choice: Chosen) -> Picture:
 
     rows, task = experiment.evaluator.covered, experiment.task
     y, oof = experiment.dataset.y[rows], out_of_fold(experiment, choice)[rows]
-    if task.kind == "binary":
+    if task.kind == "binary" and not rewards_decisions(task):
         return plots.calibration(y, oof[:, 1], task.classes[1])
-    if task.kind == "multiclass":
+    if task.is_classification:
         return plots.confusion(y, oof.argmax(axis=1), task.classes)
     return plots.residuals(y, oof[:, 0], experiment.dataset.target, experiment.seed)
 

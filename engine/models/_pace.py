@@ -20,6 +20,7 @@ _FEW_VALUES = 1_000_000
 _MANY_COLUMNS = 500
 _BINS, _BINS_OF_MANY = 255, 31
 _ROUNDS = 2000
+_LEAVES_OF_ALL_ROWS = 6
 _SLOW = 2.0
 
 
@@ -34,6 +35,15 @@ def pace(shape: DataShape) -> float:
 def bins(n_columns: int) -> int:
     """Into how many bins a booster puts the values of a column."""
     return _BINS_OF_MANY if n_columns > _MANY_COLUMNS else _BINS
+
+
+def rows_of_a_leaf(wanted: int, shape: DataShape) -> int:
+    """Least rows of a leaf: so many, or fewer where a tree of hardly any rows could not split at all.
+
+    With LightGBM's 20, ROC AUC on 30 and 50 rows of adult, telco_churn and titanic was 0.5; with an eighth or a fifth of the rows
+    0.70 to 0.84, on 70 rows of adult 0.81 instead of 0.69. From 100 rows on, 20 is as good or better.
+    """
+    return min(wanted, max(2, shape.n_rows // _LEAVES_OF_ALL_ROWS))
 
 
 def round_share(n_columns: int) -> float:

@@ -12,6 +12,7 @@ from ..native_threads import openmp_threads
 from ..plugins import FittedModel, Model, Needs, ParamDict, TrainingData
 from ..shape import DataShape
 from ._categories import MatrixForm
+from ._pace import rows_of_a_leaf
 from ._rounds import Stopper, planned_rounds
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _defaults(shape: DataShape) -> ParamDict:
         "max_iter": 1000,
         "learning_rate": 0.06,
         "max_leaf_nodes": 63 if regression else 31,
-        "min_samples_leaf": 5 if regression else 20,
+        "min_samples_leaf": rows_of_a_leaf(5 if regression else 20, shape),
         "l2_regularization": 0.0,
         "max_features": 0.8,
     }

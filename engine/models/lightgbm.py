@@ -20,7 +20,7 @@ from ..levels import NATIVE_LEVELS
 from ..plugins import FittedModel, Model, Needs, ParamDict, TrainingData
 from ..shape import DataShape
 from ._categories import MatrixForm
-from ._pace import bins, pace, paced, round_share
+from ._pace import bins, pace, paced, round_share, rows_of_a_leaf
 from ._rounds import Stopper, planned_rounds
 
 if TYPE_CHECKING:
@@ -112,12 +112,14 @@ def _settings(shape: DataShape) -> list[ParamDict]:
     """All settings, the most promising first: small trees rank two noisy classes best until there are many rows, several classes
     want fewer columns per tree, numbers want large trees."""
     if shape.kind == "regression":
-        return [_LGBM_TD, _LARGE_TREES, _LIBRARY, _HALF_COLUMNS]
-    if shape.kind == "multiclass":
-        return [_HALF_COLUMNS, _LARGE_TREES, _SMALL_TREES]
-    if shape.n_rows < _MANY_ROWS:
-        return [_SMALL_TREES, _HALF_COLUMNS, _LIBRARY]
-    return [_LIBRARY, _SMALL_TREES, _HALF_COLUMNS]
+        found = [_LGBM_TD, _LARGE_TREES, _LIBRARY, _HALF_COLUMNS]
+    elif shape.kind == "multiclass":
+        found = [_HALF_COLUMNS, _LARGE_TREES, _SMALL_TREES]
+    elif shape.n_rows < _MANY_ROWS:
+        found = [_SMALL_TREES, _HALF_COLUMNS, _LIBRARY]
+    else:
+        found = [_LIBRARY, _SMALL_TREES, _HALF_COLUMNS]
+    return [{**one, "min_data_in_leaf": rows_of_a_leaf(int(one["min_data_in_leaf"] or 1), shape)} for one in found]
 
 
 def _defaults(shape: DataShape) -> ParamDict:

@@ -56,6 +56,22 @@ def test_predictions_of_a_positive_target_stay_positive() -> None:
     assert transform.inverse(np.array([[-50.0]]))[0, 0] == 0.0
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1e-12, 1e-300])
+def test_logarithms_bend_targets_far_below_one_as_they_bend_larger_ones(unit: float) -> None:
+    y = np.exp(np.random.default_rng(0).normal(0, 1, 2000))
+    y /= np.median(y)
+    large, small = fit_target("log1p", y, "regression"), fit_target("log1p", unit * y, "regression")
+    np.testing.assert_allclose(small.transform(unit * y), large.transform(y), rtol=1e-9)
+    back = small.inverse(small.transform(unit * y).reshape(-1, 1))[:, 0]
+    np.testing.assert_allclose(back / unit, y, rtol=1e-9)
+
+
+def test_logarithms_are_as_they_stand_where_these_are_scored_or_a_target_is_negative() -> None:
+    y = np.array([0.0, 0.001, 0.002, 0.1])
+    for of, metric in ((y, "rmsle"), (y - 0.0005, "rmse"), (1_000.0 * y, "rmse")):
+        np.testing.assert_array_equal(fit_target("log1p", of, "regression", metric).transform(of), np.log1p(of))
+
+
 def test_class_weights_balance_the_classes_and_the_probabilities_come_back() -> None:
     y = np.array([0] * 90 + [1] * 10)
     transform = fit_target("class_weights", y, "binary", "log_loss", power=1.0)

@@ -1,4 +1,4 @@
-"""The learner fits log(1 + y)."""
+"""The learner fits log(1 + y); of targets below 1 log(1 + y / median), since their own unit is too large to bend anything."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ._bounded import Bounds
 
 _SMALLEST = -1.0 + 1e-9
 _SKEWED = 0.5
+_LARGEST_SHARE = 1e9
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,11 @@ class LogTarget:
     """log(1 + y) with an inverse that stays near the training range."""
 
     bounds: Bounds
+    unit: float = 1.0
 
     def transform(self, y: np.ndarray) -> np.ndarray:
         """Targets above −1 (n_rows,) → their logarithms."""
-        return np.asarray(np.log1p(np.maximum(y, _SMALLEST)))
+        return np.asarray(np.log1p(np.maximum(y / self.unit, _SMALLEST)))
 
     def weights(self, y: np.ndarray) -> np.ndarray | None:  # noqa: ARG002
         """Equal weights."""
@@ -30,12 +32,23 @@ class LogTarget:
 
     def inverse(self, prediction: np.ndarray) -> np.ndarray:
         """Logarithms → values."""
-        return self.bounds.clip_own(np.expm1(self.bounds.clip_fitted(prediction)))
+        return self.bounds.clip_own(np.expm1(self.bounds.clip_fitted(prediction)) * self.unit)
 
 
 def fit(y: np.ndarray, params: ParamDict, context: FitContext) -> LogTarget:
-    """Measure the range."""
-    return LogTarget(Bounds.of(np.log1p(np.maximum(y, _SMALLEST)), y))
+    """Measure the unit and the range."""
+    # RMSLE is about log(1 + y) itself.
+    unit = 1.0 if context.task.metric.key == "rmsle" else _unit(y)
+    return LogTarget(Bounds.of(np.log1p(np.maximum(y / unit, _SMALLEST)), y), unit)
+
+
+def _unit(y: np.ndarray) -> float:
+    """1, or the median of the positive targets where that is less and none is negative."""
+    positive = y[y > 0.0]
+    if not len(positive) or y.min() < 0.0:
+        return 1.0
+    # Not so small that a division overflows.
+    return float(np.clip(np.median(positive), y.max() / _LARGEST_SHARE, 1.0)) or 1.0
 
 
 def applies(shape: DataShape) -> str | None:
