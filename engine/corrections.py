@@ -1,5 +1,7 @@
-"""One factor per output, learnt out of fold, that brings predictions to what the metric asks for: values to the level of the target
-(`level`), chances to the class that ought to be named (`decision`).
+"""One factor for values, one per class for chances, learnt out of fold, that bring predictions to what the metric asks for:
+values to the level of the target (`level`), chances to the class that ought to be named (`decision`).
+
+They come after a solution's own correction (`post`): a clipped value may leave its range by the factor.
 """
 
 from __future__ import annotations
@@ -45,10 +47,10 @@ def undo(prediction: np.ndarray, factors: Factors) -> np.ndarray:
 
 
 def cross_fitted(
-    y: np.ndarray, folds: Sequence[Fold], predictions: Sequence[np.ndarray], learn: Learn
+    y: np.ndarray, folds: Sequence[Fold], predictions: Sequence[np.ndarray], learn: Learn, kind: SplitKind
 ) -> tuple[list[np.ndarray], Factors]:
-    """Correct the predictions (n_valid, n_outputs) of each fold by what the other folds of its repeat teach; returns them with the
-    factors that all folds teach."""
+    """Correct the predictions (n_valid, n_outputs) of each fold by what the other folds of its repeat teach, the earlier ones where
+    time orders them; returns them with the factors that all folds teach. A fold that nothing comes before stays as it is."""
 
     def factors(numbers: Sequence[int]) -> Factors:
         known = np.concatenate([y[folds[number].valid] for number in numbers])
@@ -56,6 +58,9 @@ def cross_fitted(
 
     corrected = []
     for number, fold in enumerate(folds):
-        others = [one for one, other in enumerate(folds) if other.repeat == fold.repeat and one != number]
+        others = [
+            one for one, other in enumerate(folds)
+            if other.repeat == fold.repeat and (one < number if kind == "time" else one != number)
+        ]  # fmt: skip
         corrected.append(correct(predictions[number], factors(others)) if others else predictions[number])
     return corrected, factors([number for number, fold in enumerate(folds) if fold.repeat == 0])

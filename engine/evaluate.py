@@ -256,7 +256,11 @@ class Evaluator:
     def _gather(self, solution: Solution, results: Sequence[_FoldResult], seconds: float) -> Evaluation:
         task = self.experiment.task
         scores, predictions = [result.score for result in results], [result.prediction for result in results]
-        scores, predictions, factors = self._corrected(solution, scores, predictions)
+        factors: Factors = ()
+        split, y = self.experiment.split, self.experiment.dataset.y
+        if (learn := correction_of(solution, task, self.experiment.shape, split.kind)) is not None:
+            predictions, factors = cross_fitted(y, self.folds, predictions, learn, split.kind)
+            scores = [task.metric.score(y[f.valid], found) for f, found in zip(self.folds, predictions, strict=True)]
         oof = np.full((self.experiment.dataset.n_rows, self.experiment.task.n_outputs), np.nan, dtype=np.float32)
         for fold, score, prediction in zip(self.folds, scores, predictions, strict=True):
             if not math.isfinite(score):
@@ -274,20 +278,6 @@ class Evaluator:
             cut=any(result.cut for result in results), growth=self._growth_of(solution), footprint=footprint,
             factors=factors,
         )  # fmt: skip
-
-    def _corrected(
-        self, solution: Solution, scores: list[float], predictions: list[np.ndarray]
-    ) -> tuple[list[float], list[np.ndarray], Factors]:
-        """Correct the folds' predictions for the metric, where that makes them better."""
-        y, task, split = self.experiment.dataset.y, self.experiment.task, self.experiment.split
-        learn = correction_of(solution, task, self.experiment.shape, split.kind)
-        if learn is None:
-            return scores, predictions, ()
-        better, factors = cross_fitted(y, self.folds, predictions, learn)
-        found = [task.metric.score(y[fold.valid], one) for fold, one in zip(self.folds, better, strict=True)]
-        if task.metric.better(float(np.mean(found)), float(np.mean(scores))):
-            return found, better, factors
-        return scores, predictions, ()
 
     def _one_fold(
         self, solution: Solution, place: int, plan: SideBySide, deadline: Deadline, stop: threading.Event

@@ -1,6 +1,5 @@
 """The final model: fitted solutions and the way they are combined, saved with a manifest, loaded in a fresh process.
 
-
 A saved model is a folder: `model.joblib`, `schema.json` (what rows must look like), `about.json` (task, score, environment) and
 `manifest.json` with the SHA-256 of each. `load` refuses a folder that does not match its manifest. That guards against damage and
 mix-ups, not against an attacker who rewrites the manifest too: joblib files can execute code, so load only folders you made.
@@ -100,7 +99,8 @@ class FinalModel:
     def _chances(self, stack: np.ndarray, combined: np.ndarray) -> np.ndarray:
         """Chances (n_rows, n_classes) of these predictions of the members, without the correction that names the class; a stack of
         learners knows only corrected ones."""
-        if self.regression or self.weights is None or not any(member.factors for member in self.members):
+        has_shares = self.weights is not None or (self.ensemble is not None and self.ensemble.weights is not None)
+        if self.regression or not has_shares or not any(member.factors for member in self.members):
             return combined
         plain = [undo(one, member.factors) for one, member in zip(stack, self.members, strict=True)]
         return self._combine(np.stack(plain))

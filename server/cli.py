@@ -195,7 +195,8 @@ def predict(*, model: Path, data: Path, output: Path) -> int:
     data
         Rows to predict, with the columns the model was trained on; the target may be absent.
     output
-        CSV to write: prediction, and proba_<label> for each class; rows in the order of the input.
+        CSV to write: prediction, and proba_<label> for each class; rows in the order of the input. Where F1 or balanced accuracy
+        was asked for, prediction is the class that scores best by it, not always the likeliest.
     """
     from .paths import resolve_data_path
     from .prediction import predict_file

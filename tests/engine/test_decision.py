@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mle_star.engine.corrections import correct, cross_fitted, undo
+from mle_star.engine import corrections
+from mle_star.engine.corrections import correct, undo
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.decision import decision_weights
 from mle_star.engine.defaults import default_solution
@@ -48,7 +50,7 @@ def test_rare_classes_are_named_more_often_and_that_scores_better(tmp_path: Path
     experiment = open_experiment(tmp_path, rare(), metric=metric)
     evaluation = evaluated(experiment, learner)
     code = experiment.task.classes.index("some")
-    assert evaluation.factors[code] > 1.0 > evaluation.factors[1 - code]
+    assert evaluation.factors[code] > evaluation.factors[1 - code] > 0.0
     y, rows = experiment.dataset.y, experiment.evaluator.covered
     assert evaluation.oof is not None
     corrected = evaluation.oof[rows].astype(np.float64)
@@ -84,21 +86,38 @@ def test_a_class_named_is_not_always_the_likeliest_and_the_chances_shown_are_hon
     assert (np.asarray(experiment.task.classes)[named(model.predict_table(table))] == shown["prediction"]).all()
 
 
-def test_a_row_has_no_part_in_what_names_its_own_fold(tmp_path: Path) -> None:
-    experiment = open_experiment(tmp_path, rare(), metric="f1", holdout="none")
-    evaluation = evaluated(experiment)
-    folds, y, task = experiment.evaluator.folds, experiment.dataset.y, experiment.task
+@pytest.mark.parametrize("asked", [{}, {"time_column": "a"}])
+def test_a_fold_is_corrected_by_others_and_by_earlier_ones_alone_under_time_order(
+    tmp_path: Path, asked: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt_from: list[np.ndarray] = []
+
+    def weights(y: np.ndarray, chances: np.ndarray, task: Task) -> np.ndarray:
+        learnt_from.append(y)
+        return decision_weights(y, chances, task)
+
+    experiment = open_experiment(tmp_path, rare(), metric="f1", holdout="none", **asked)
+    # Each row tells which one it is.
+    known = np.arange(len(experiment.dataset.y))
+    monkeypatch.setattr(corrections, "decision_weights", lambda y, chances, task: np.ones(chances.shape[1]))
+    plain = evaluated(experiment).oof
+    monkeypatch.setattr(corrections, "decision_weights", weights)
+    (tmp_path / "again").mkdir()
+    experiment = open_experiment(tmp_path / "again", rare(), metric="f1", holdout="none", **asked)
+    evaluation, folds, y = evaluated(experiment), experiment.evaluator.folds, experiment.dataset.y
+    assert plain is not None
     assert evaluation.oof is not None
-    found = [undo(evaluation.oof[fold.valid].astype(np.float64), evaluation.factors) for fold in folds]
-    turned = y.copy()
-    turned[folds[0].valid] = 1 - turned[folds[0].valid]
-
-    def learn(known: np.ndarray, chances: np.ndarray) -> tuple[float, ...]:
-        return tuple(decision_weights(known, chances, task).tolist())
-
-    before, after = (cross_fitted(of, folds, found, learn)[0] for of in (y, turned))
-    np.testing.assert_array_equal(after[0], before[0])
-    assert not np.array_equal(after[1], before[1])
+    for number, fold in enumerate(folds):
+        others = [one.valid for place, one in enumerate(folds) if (place < number if asked else place != number)]
+        expected = plain[fold.valid]
+        if others:
+            rows = known[np.concatenate(others)]
+            expected = correct(expected, tuple(decision_weights(y[rows], plain[rows], experiment.task)))
+        np.testing.assert_allclose(evaluation.oof[fold.valid], expected, atol=1e-4)
+        assert evaluation.scores[number] == pytest.approx(
+            experiment.task.metric.score(y[fold.valid], expected), abs=0.03
+        )
+    assert len(learnt_from) == len(folds) + (0 if asked else 1)
 
 
 @settings(max_examples=80, deadline=None)
@@ -136,3 +155,46 @@ def test_the_threshold_of_f1_is_half_of_the_best_f1() -> None:
         METRICS["f1"].score(y, chances * [threshold, 1.0 - threshold]) for threshold in np.linspace(0.1, 0.6, 51)
     )
     assert METRICS["f1"].score(y, correct(chances, tuple(weights))) == pytest.approx(best, abs=0.003)
+
+
+def test_a_frequent_class_that_f1_is_about_is_not_named_less() -> None:
+    random = np.random.default_rng(0)
+    chance = random.beta(2.0, 0.5, 5_000)
+    y = (random.random(len(chance)) < chance).astype(np.int64)
+    assert y.mean() > 0.75
+    task = Task("binary", METRICS["f1"], ("no", "yes"))
+    chances = np.column_stack([1.0 - chance, chance])
+    weights = decision_weights(y, chances, task)
+    assert weights[1] >= weights[0]
+    assert METRICS["f1"].score(y, correct(chances, tuple(weights))) > METRICS["f1"].score(y, chances)
+
+
+@pytest.mark.parametrize("n_classes", [30, 400])
+def test_many_classes_take_hardly_any_time(n_classes: int) -> None:
+    random = np.random.default_rng(0)
+    chances = random.dirichlet(np.full(n_classes, 0.1), 20_000)
+    task = Task("multiclass", METRICS["f1_macro"], tuple(map(str, range(n_classes))))
+    start = time.perf_counter()
+    weights = decision_weights(random.integers(0, n_classes, len(chances)), chances, task)
+    assert time.perf_counter() - start < 2.0
+    assert (weights > 0.0).all()
+
+
+def test_chances_that_are_all_but_certain_leave_weights_finite() -> None:
+    task = Task("binary", METRICS["f1"], ("no", "yes"))
+    chance = np.concatenate([np.full(100, 1e-250), np.full(100, 1e-200), np.full(20, 0.2)])
+    weights = decision_weights((np.arange(220) > 180).astype(np.int64), np.column_stack([1.0 - chance, chance]), task)
+    assert np.isfinite(weights).all()
+    assert (weights > 0.0).all()
+
+
+def test_a_blend_of_corrected_members_shows_honest_chances(tmp_path: Path) -> None:
+    frame = rare()
+    experiment = open_experiment(tmp_path, frame, metric="f1")
+    members = tuple(evaluated(experiment, learner) for learner in ("linear", "extra_trees", "naive_bayes"))
+    model = fit_final(
+        experiment, Chosen("blend", members, None, members[0].scores), experiment.split.development, Deadline(60)
+    )
+    shown = model.predict(frame.drop(columns="y"))
+    assert shown["proba_some"].mean() == pytest.approx(0.1, abs=0.04)
+    assert (shown["prediction"] == "some").sum() > (shown["proba_some"] > 0.5).sum()

@@ -75,7 +75,8 @@ def test_a_fold_is_levelled_by_the_others_and_the_final_model_by_all(tmp_path: P
     moved[fold.valid] *= 3.0
     found = [evaluation.oof[one.valid].astype(np.float64) for one in folds]
     before, after = (
-        cross_fitted(of, folds, found, lambda y, values: (level_factor(y, values[:, 0]),))[0] for of in (y, moved)
+        cross_fitted(of, folds, found, lambda y, values: (level_factor(y, values[:, 0]),), "random")[0]
+        for of in (y, moved)
     )
     np.testing.assert_array_equal(after[0], before[0])
     assert not np.array_equal(after[1], before[1])

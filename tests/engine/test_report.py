@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from mle_star.engine.ablation import run_ablation
 from mle_star.engine.baselines import build_baselines
@@ -103,6 +105,18 @@ def test_the_verdict_comes_first_and_every_part_is_there(
     assert [part for part in parts if f"<h2>{part}</h2>" not in text] == []
     assert text.count("<svg") >= 3
     assert "mle-star predict --model" in text
+
+
+def test_the_code_that_the_page_shows_uses_the_saved_model(
+    reported: tuple[Experiment, Validation, ReportFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, _, files = reported
+    code = html.unescape(re.findall(r"<pre>(from pathlib.*?)</pre>", files.html.read_text(), re.DOTALL)[0])
+    experiment.dataset.frame.head(5).to_csv(tmp_path / "new.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    shown: list[pd.DataFrame] = []
+    exec(compile(code, "page", "exec"), {"print": shown.append})
+    assert len(shown[0]) == 5
 
 
 def test_every_plot_is_also_an_image_and_those_of_an_earlier_report_go(
