@@ -196,8 +196,7 @@ def test_a_fallback_to_one_member_does_not_break_the_seal(tmp_path: Path, monkey
 
     monkeypatch.setattr(final_fits, "fit_final", broken)
     validation = validate(offered(experiment, choice, monkeypatch), checks=["LEAK_TARGET_COPY"])
-    assert validation.holdout is None
-    assert validation.verdict == "NOT READY"
+    assert (validation.holdout, validation.verdict) == (None, "NOT READY")
     assert list(experiment.run.journal.read("holdout_read")) == []
     assert described(experiment)["strategy"] == "single"
 
