@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from mle_star.engine import evaluate, final, registry
+from mle_star.engine import evaluate, final_model, registry
 from mle_star.engine.affordable import can_be_used
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.deadline import Deadline
@@ -86,7 +86,7 @@ def test_rows_are_predicted_alike_in_parts_and_at_once(experiment: Experiment, m
     model = fit_final(experiment, choice, np.arange(experiment.dataset.n_rows), Deadline(30))
     rows = generated_table("binary", 100, seed=7).drop(columns="y")
     at_once = model.predict(rows)
-    monkeypatch.setattr(final, "_ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(final_model, "_ROWS_AT_ONCE", 7)
     pd.testing.assert_frame_equal(model.predict(rows), at_once)
     assert list(model.predict(rows.iloc[:0]).columns) == list(at_once.columns)
 
