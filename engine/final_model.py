@@ -161,9 +161,13 @@ def load(folder: Path) -> FinalModel:
     """Load a saved model; raises `NotFound` where there is none and `Refused` where a file does not match the manifest."""
     manifest_path = folder / "manifest.json"
     if not manifest_path.is_file():
-        raise NotFound(
-            f"{folder} is not a model folder: it has no manifest.json; pass the model folder of a finished run"
+        inside = folder / "model"
+        hint = (
+            f"did you mean {inside}?"
+            if (inside / "manifest.json").is_file()
+            else "pass the model folder of a finished run"
         )
+        raise NotFound(f"{folder} is not a model folder: it has no manifest.json; {hint}")
     try:
         manifest = json.loads(manifest_path.read_text())
     except ValueError:

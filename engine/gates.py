@@ -32,7 +32,7 @@ GATES: tuple[Gate, ...] = (
     ),
     Gate("p_value", "Improvement is no chance", "below", 0.05, "", "paired folds, corrected resampled t, two-sided"),
     Gate("fold_std", "Stable over folds", "below", 0.05, "share", "standard deviation of the folds over their mean"),
-    Gate("holdout_gap", "Holdout agrees", "at most", 0.03, "share", "distance of holdout and cross-validation score"),
+    Gate("holdout_gap", "Holdout agrees", "at most", 0.03, "share", "how far the holdout's score is worse"),
     Gate("critical_findings", "No leakage found", "at most", 0.0, "count", "critical findings of the checks"),
     Gate("train_gap", "Little overfitting", "below", 0.05, "share", "how far training beats validation, one fold"),
     Gate(

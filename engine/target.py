@@ -147,7 +147,8 @@ def _labels(name: str, kind: TaskKind, reason: str, cells: Cells, asked: bool) -
         kind, reason = "multiclass", f"{name} has two numbers and other labels beside them"
     if kind == "binary" and n_classes != 2:
         raise InvalidInput(
-            f"expected two classes for a binary task, {name!r} has {n_classes}; ask for multiclass or clean the labels"
+            f"expected two classes for a binary task, which the task or the metric asks for; {name!r} has {n_classes}: ask for "
+            "another task or metric, or clean the labels"
         )
     if kind == "multiclass" and n_classes == 2:
         kind, reason = "binary", f"{name} has two values" + (", so multiclass is binary here" if asked else "")
@@ -220,7 +221,10 @@ def _values(name: str, reason: str, cells: Cells) -> CleanTarget:
         numerals = looks_numeric(words, cells.counts)
         if numerals is None:
             wrong = ", ".join(words[read_numerals(words.head(1000)).junk.nonzero()[0][:3]])
-            raise InvalidInput(f"expected numbers for regression, {name!r} holds {wrong}; ask for a classification")
+            raise InvalidInput(
+                f"expected numbers for regression, which the task or the metric asks for; {name!r} holds {wrong}: ask for a "
+                "classification, with a metric of classes"
+            )
         numbers = np.append(numerals.values, np.nan)[codes]
         issues = _dirty_targets(name, words, cells.counts, numerals.junk)
     keep = np.isfinite(numbers)

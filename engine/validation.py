@@ -310,7 +310,8 @@ class _Inspection:
         if len(scores) > 1 and mean != 0.0:
             values["fold_std"] = float(scores.std(ddof=1) / abs(mean))
         if self.holdout is not None and mean != 0.0:
-            values["holdout_gap"] = abs(self.holdout.score - mean) / abs(mean)
+            # A better score is a lucky draw of rows, not a promise that was not kept.
+            values["holdout_gap"] = max(0.0, self.experiment.task.metric.gain(mean, self.holdout.score)) / abs(mean)
         return values
 
 

@@ -74,7 +74,8 @@ def work(request: EnsembleRequest, experiment: Experiment) -> EnsembleReport:
     metric = experiment.task.metric
     summary = (
         f"Kept {result.strategy} of {len(result.members)}: {metric.title} {result.mean:.5g} cross-fitted, against "
-        f"{result.best_single_cross_fitted:.5g} for picking the best single solution."
+        f"{result.best_single_cross_fitted:.5g} for picking the best single solution"
+        f"{'.' if metric.better(result.mean, result.best_single_cross_fitted) else f': {result.reason}.'}"
         if result.kept
         else f"Kept the best single solution, {metric.title} {result.best_single:.5g}: {result.reason}."
     )

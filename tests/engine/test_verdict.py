@@ -10,6 +10,8 @@ from mle_star.engine import registry
 from mle_star.engine.baselines import build_baselines
 from mle_star.engine.deadline import Deadline
 from mle_star.engine.experiment import Experiment
+from mle_star.engine.final import chosen
+from mle_star.engine.holdout import choice_key
 from mle_star.engine.plugins import Finding
 from mle_star.engine.validation import validate
 from opened import generated_table, open_experiment
@@ -42,3 +44,15 @@ def test_the_gain_over_a_dummy_that_scores_nothing_is_a_share_of_the_score(
     gain = validate(experiment).improvements[0]
     assert gain.baseline == "dummy"
     assert least < gain.share <= 1.1
+
+
+@pytest.mark.parametrize(("away", "status"), [(0.2, "passed"), (-0.2, "failed")])
+def test_a_holdout_that_is_better_than_the_folds_is_no_broken_promise(tmp_path: Path, away: float, status: str) -> None:
+    experiment = open_experiment(tmp_path, generated_table("regression", 400), metric="rmse", holdout=0.25)
+    build_baselines(experiment, Deadline(60), ("linear",))
+    choice = chosen(experiment)
+    reading = {"score": (1.0 - away) * choice.mean, "interval": None, "n_rows": 100, "members": 1}
+    experiment.record("holdout_read", {"choice": choice_key(choice), **reading})
+    gate = next(row for row in validate(experiment).gates if row.gate.key == "holdout_gap")
+    assert gate.status == status
+    assert gate.value == pytest.approx(max(0.0, -away))
