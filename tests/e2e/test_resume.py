@@ -40,7 +40,7 @@ async def test_a_worker_killed_in_mid_refinement_loses_at_most_one_evaluation(tm
         await done(jobs, run, "profile_dataset", path=str(path), target="y", time_budget_s=60)
         await done(jobs, run, "build_baselines", learners=["linear", "lightgbm", "extra_trees"], time_budget_s=30)
         await done(jobs, run, "run_ablation", time_budget_s=5)
-        asked = {"iterations": 2, "time_budget_s": 40}
+        asked = {"iterations": 2, "time_budget_s": 20}
         job_id = await jobs.submit(run, "refine", asked)
         # The first time the work goes on by itself, the second time when it is asked for again.
         for kept in (2, 4):
