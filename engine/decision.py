@@ -52,7 +52,7 @@ def decision_weights(y: np.ndarray, chances: np.ndarray, task: Task) -> np.ndarr
     codes = (1,) if n_classes == 2 else (*np.argsort(-by_share), *np.argsort(-by_share))
     for code in codes if len(chances) >= _LEAST_ROWS_PER_CLASS * n_classes else ():
         weights[code] = _best_weight(int(code), weights, chances, believed, _SCORES[task.metric.key])
-    weights = np.sqrt(by_share / by_share.max()) * np.sqrt(weights / weights.max())
+    weights = np.sqrt(by_share * weights)
     return np.asarray(np.maximum(weights / weights.max(), 1.0 / _LARGEST_RATIO))
 
 

@@ -16,7 +16,7 @@ def _run(experiment: Experiment) -> Sequence[Finding]:
     task, y = experiment.task, experiment.dataset.y[experiment.split.development]
     counts = np.bincount(y.astype(np.int64), minlength=2) if task.kind == "binary" else np.array([len(y)])
     few = int(counts.min())
-    if len(y) >= _FEW_ROWS and (task.kind != "binary" or few >= _FEW_OF_A_CLASS):
+    if len(y) >= _FEW_ROWS and few >= _FEW_OF_A_CLASS:
         return []
     per_fold = few / len(experiment.evaluator.folds)
     of_class = f", {few:,} of them {task.classes[int(counts.argmin())][:40]!r}" if task.kind == "binary" else ""

@@ -24,7 +24,7 @@ class LogTarget:
 
     def transform(self, y: np.ndarray) -> np.ndarray:
         """Targets above −1 (n_rows,) → their logarithms."""
-        return np.asarray(np.log1p(np.maximum(y / self.unit, _SMALLEST)))
+        return _logarithms(y, self.unit)
 
     def weights(self, y: np.ndarray) -> np.ndarray | None:  # noqa: ARG002
         """Equal weights."""
@@ -39,7 +39,11 @@ def fit(y: np.ndarray, params: ParamDict, context: FitContext) -> LogTarget:
     """Measure the unit and the range."""
     # RMSLE is about log(1 + y) itself.
     unit = 1.0 if context.task.metric.key == "rmsle" else _unit(y)
-    return LogTarget(Bounds.of(np.log1p(np.maximum(y / unit, _SMALLEST)), y), unit)
+    return LogTarget(Bounds.of(_logarithms(y, unit), y), unit)
+
+
+def _logarithms(y: np.ndarray, unit: float) -> np.ndarray:
+    return np.asarray(np.log1p(np.maximum(y / unit, _SMALLEST)))
 
 
 def _unit(y: np.ndarray) -> float:
@@ -48,7 +52,7 @@ def _unit(y: np.ndarray) -> float:
     if not len(positive) or y.min() < 0.0:
         return 1.0
     # Not so small that a division overflows.
-    return float(np.clip(np.median(positive), y.max() / _LARGEST_SHARE, 1.0)) or 1.0
+    return float(np.clip(np.median(positive), y.max() / _LARGEST_SHARE, 1.0))
 
 
 def applies(shape: DataShape) -> str | None:
