@@ -23,6 +23,7 @@ from .experiment import Experiment
 from .final import Chosen, chosen, out_of_fold
 from .gates import written
 from .leaderboard import leaderboard
+from .task import Task
 from .validation import Validation
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def collect(experiment: Experiment, validation: Validation) -> dict[str, Any]:
             "metric": task.metric.key,
             "metric_title": task.metric.title,
             "greater_is_better": task.metric.greater_is_better,
+            "predictions_drawn_as": _drawn_as(task),
         },
         "split": {
             "kind": experiment.split.kind,
@@ -186,15 +188,23 @@ def _drawings(experiment: Experiment, body: dict[str, Any]) -> Iterator[tuple[st
     yield "predictions", lambda: _predictions(experiment, chosen(experiment))
 
 
+def _drawn_as(task: Task) -> str:
+    """What tells most about predictions. Chances that are corrected for a decision would look wrong beside the shares they meet."""
+    if not task.is_classification:
+        return "residuals"
+    return "calibration" if task.kind == "binary" and not rewards_decisions(task) else "confusion"
+
+
 def _predictions(experiment: Experiment, choice: Chosen) -> Picture:
-    """Calibration, confusion or residuals, from out-of-fold predictions."""
+    """Out-of-fold predictions as `_drawn_as` says."""
     from . import plots
 
     rows, task = experiment.evaluator.covered, experiment.task
     y, oof = experiment.dataset.y[rows], out_of_fold(experiment, choice)[rows]
-    if task.kind == "binary" and not rewards_decisions(task):
+    drawn_as = _drawn_as(task)
+    if drawn_as == "calibration":
         return plots.calibration(y, oof[:, 1], task.classes[1])
-    if task.is_classification:
+    if drawn_as == "confusion":
         return plots.confusion(y, oof.argmax(axis=1), task.classes)
     return plots.residuals(y, oof[:, 0], experiment.dataset.target, experiment.seed)
 

@@ -107,6 +107,16 @@ def test_the_verdict_comes_first_and_every_part_is_there(
     assert "mle-star predict --model" in text
 
 
+def test_where_decisions_are_scored_the_page_shows_what_is_mistaken_for_what(tmp_path: Path) -> None:
+    for metric, heading in (("f1", "What is mistaken for what"), ("roc_auc", "Are the probabilities right")):
+        (tmp_path / metric).mkdir()
+        experiment = open_experiment(tmp_path / metric, generated_table("binary", 300), metric=metric)
+        build_baselines(experiment, Deadline(30), ("linear",))
+        validation = validate(experiment)
+        files = write_report(experiment, validation)
+        assert f"<h2>{heading}</h2>" in files.html.read_text()
+
+
 def test_the_code_that_the_page_shows_uses_the_saved_model(
     reported: tuple[Experiment, Validation, ReportFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
